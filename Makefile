@@ -1,0 +1,70 @@
+# Everything a developer runs. A comment directly over a target is its help text.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+PYTEST_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TREES := $(wildcard streams verifier tests bench tools)
+
+.PHONY: help install demo test check format bench lock clean
+
+# show this list
+help:
+	@awk '/^# / { text = substr($$0, 3); next } /^[a-z]+:/ { if (text) { sub(/:.*/, ""); printf "  make %-9s %s\n", $$0, text } } { text = "" }' Makefile
+
+# create .venv with every dependency, hashes checked, and the optional system programs
+install: $(STAMP)
+
+$(STAMP): pyproject.toml requirements/lock.txt tools/system_packages.sh
+	@bash tools/check_python.sh "$(PYTHON)"
+	@echo "install: virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "install: $$(grep -c == requirements/lock.txt) packages, about a minute on a fast line"
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/lock.txt \
+		| awk '/^(Collecting|Requirement already)/ { if (++n % 10 == 0) { print "install:", n, "packages found"; fflush() } } /^Installing/ { print "install: unpacking"; fflush() }'
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@bash tools/system_packages.sh
+	@touch $(STAMP)
+	@echo "install: done; next: make demo"
+
+# bank and shop events become notifications on a real Kafka; options in DEMO_ARGS
+demo: $(STAMP)
+	@$(BIN)/notifier demo $(DEMO_ARGS)
+
+# every test that CI runs: fast, broker and fault tiers; ends with what was skipped and why
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# format, lint, types, import contracts, schemas and the fast tests, under a minute
+check: $(STAMP)
+	@$(BIN)/ruff format --check --quiet . || { echo "check: run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy $(TREES)
+	@$(BIN)/lint-imports
+	@$(BIN)/notifier schema check
+	@$(BIN)/python -m pytest --quiet -m "not broker and not faults and not interop and not data" $(PYTEST_ARGS)
+
+# rewrite the sources in the one accepted format
+format: $(STAMP)
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only --quiet .
+
+# throughput and latency beside a naive agent; options in BENCH_ARGS
+bench: $(STAMP)
+	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+# pin all dependencies of all extras anew, with hashes and without addresses
+lock: $(STAMP)
+	@$(BIN)/pip-compile --quiet --all-extras --strip-extras --allow-unsafe --generate-hashes --no-annotate --no-header \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file requirements/lock.txt pyproject.toml
+
+# remove the virtual environment, caches and builds
+clean:
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find $(TREES) -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Tests: `tests/a/test_b.py` tests `streams/a/b.py`; tiers by marker, see `pyproject.toml`."""
