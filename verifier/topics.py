@@ -1,0 +1,151 @@
+"""Reads the topics into `Evidence` with librdkafka, read_committed, from the start to the end each had when
+it was asked for.
+
+Decisions are read first: everything they speak of was committed with them or before. Imports confluent-
+kafka, `avro`, `evidence`. Read next: `__main__.py`.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+
+from verifier import avro
+from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
+
+DELIVERY, DECISIONS, DEAD_LETTERS = "messenger-delivery", "notifier.decisions", "notifier.dead-letters"
+SOURCE = re.compile(r"(.+)/(\d+)/(\d+)", re.ASCII)
+WAIT_S = 30.0
+FETCH_RECORDS = 10_000
+
+
+class UnreachableError(Exception):
+    """Kafka, or a topic that must be there, is not; the text names it and the cure."""
+
+
+class Topics:
+    """A cluster's topics, read as a whole."""
+
+    def __init__(self, bootstrap: str, options: dict[str, Any] | None = None) -> None:
+        """Connect to `bootstrap` (HOST:PORT); `options` are librdkafka's, for clusters that ask for
+        credentials.
+        """
+        self._bootstrap = bootstrap
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": f"verifier-{uuid.uuid4()}",
+                "isolation.level": "read_committed",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": 50,
+                **(options or {}),
+            }
+        )
+
+    def close(self) -> None:
+        """Close the connection. Never raises for a broker that is gone."""
+        self._consumer.close()
+
+    def starts(self, topic: str) -> dict[int, int]:
+        """Return the first offset kept of each partition. Raises UnreachableError."""
+        found = self._consumer.list_topics(topic, timeout=WAIT_S).topics[topic]
+        if found.error is not None:
+            where = f"topic {topic} at {self._bootstrap}"
+            raise UnreachableError(f"{where}: {found.error.str()}. Create it: notifier topics apply")
+        starts = {}
+        for partition in found.partitions:
+            one = TopicPartition(topic, partition)
+            starts[partition] = self._consumer.get_watermark_offsets(one, timeout=WAIT_S)[0]
+        return starts
+
+    def read(self, topic: str, partitions: list[int]) -> Iterator[Message]:
+        """Yield the committed records of `topic`, each partition in offset order. Raises UnreachableError."""
+        self._consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
+        open_partitions = set(partitions)
+        while open_partitions:
+            messages = self._consumer.consume(FETCH_RECORDS, timeout=WAIT_S)
+            if not messages:
+                raise UnreachableError(f"topic {topic} at {self._bootstrap}: nothing came for {WAIT_S:.0f} s")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka names its own codes so
+                    open_partitions.discard(message.partition() or 0)
+                elif not error.retriable():
+                    raise UnreachableError(f"topic {topic} at {self._bootstrap}: {error.str()}")
+        self._consumer.unassign()
+
+
+def collect(topics: Topics, *, decisions: str = DECISIONS) -> Evidence:
+    """Read all that a check needs; `decisions` names another topic to take the decisions from.
+
+    Raises UnreachableError.
+    """
+    ids, evidence = avro.schema_ids(), Evidence()
+    batches = avro.Reader(avro.load_schema("decision_batch"))
+    starts = topics.starts(decisions)
+    evidence.is_from_start = not any(starts.values())
+    for message in topics.read(decisions, list(starts)):
+        value, position = message.value() or b"", _position(message)
+        try:
+            body = avro.unframe(value, (ids["decision_batch"],))[1]
+            evidence.batches.append(Batch(position, body, batches.read(body)))
+        except avro.BrokenValueError:
+            evidence.unreadable.append(position)
+    for topic in EVENT_TOPICS:
+        starts = topics.starts(topic)
+        logs = {partition: Log(start, []) for partition, start in starts.items()}
+        for message in topics.read(topic, list(starts)):
+            logs[message.partition() or 0].offsets.append(message.offset() or 0)
+        evidence.logs.update({(topic, partition): log for partition, log in logs.items()})
+    _collect_told(topics, evidence, ids)
+    for message in topics.read(DEAD_LETTERS, list(topics.starts(DEAD_LETTERS))):
+        letter = _dead_letter(message)
+        if letter is None:
+            evidence.unreadable.append(_position(message))
+        else:
+            evidence.dead_letters.append(letter)
+    return evidence
+
+
+def _collect_told(topics: Topics, evidence: Evidence, ids: dict[str, int]) -> None:
+    reader = avro.Reader(avro.load_schema("notification"))
+    for message in topics.read(DELIVERY, list(topics.starts(DELIVERY))):
+        position = _position(message)
+        try:
+            schema_id, body = avro.unframe(message.value() or b"", (ids["notification"], ids["recall"]))
+            if schema_id == ids["recall"]:
+                continue
+            value = reader.read(body)
+        except avro.BrokenValueError:
+            evidence.unreadable.append(position)
+            continue
+        key = (message.key() or b"").decode("utf-8", "replace")
+        source = _source(_headers(message).get("notifier.source"))
+        one = Told(position, key, value["notification_id"], value["recipient"], value["kind"], source)
+        evidence.told.append(one)
+
+
+def _position(message: Message) -> Position:
+    return Position(message.topic() or "", message.partition() or 0, message.offset() or 0)
+
+
+def _headers(message: Message) -> dict[str, bytes]:
+    headers: Any = message.headers() or []
+    return {name: value for name, value in headers if value is not None}
+
+
+def _source(header: bytes | None) -> Position | None:
+    found = SOURCE.fullmatch((header or b"").decode("utf-8", "replace"))
+    return Position(found[1], int(found[2]), int(found[3])) if found else None
+
+
+def _dead_letter(message: Message) -> Position | None:
+    headers = _headers(message)
+    names = ("__streams.errors.topic", "__streams.errors.partition", "__streams.errors.offset")
+    return _source(b"/".join(headers.get(name, b"") for name in names))
