@@ -11,8 +11,8 @@
         +-- SchemaError           STOP   4  a schema that breaks its rules, or an id nobody knows
         +-- TopicError            STOP   4  a topic is missing or not what the table says
 
-A message says what happened, where (topic, partition, offset: never a value) and what to do next. A fault in a
-record is no exception at all: it is a reject with a reason (`streams/core`).
+A message says what happened, where (topic, partition, offset: never a value) and what to do next. A fault in
+a record is no exception at all: it is a reject with a reason (`streams/core`).
 """
 
 from enum import Enum
@@ -81,4 +81,4 @@ class SchemaError(ConfigurationError):
 
 
 class TopicError(ConfigurationError):
-    """A topic is missing, or has another partition count, partitioner or configuration than the table says."""
+    """A topic is missing, or has another partition count, partitioner or settings than the table says."""

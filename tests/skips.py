@@ -1,4 +1,4 @@
-"""Which skips are allowed: `tests/allowed-skips.txt`, one node id or its beginning a line, then ` # reason`."""
+"""Which skips are allowed: a line of `tests/allowed-skips.txt` is a node id or its beginning, ` # `, why."""
 
 from collections.abc import Iterable
 from pathlib import Path

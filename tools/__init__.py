@@ -1,0 +1,1 @@
+"""Small programs for the house itself: pages made from the code, checks of the tree."""
