@@ -1,8 +1,8 @@
 """What Prometheus sees: one table of metrics, and the object that the carrier tells about merged batches.
 
 The table makes the prometheus_client objects, `docs/metrics.md` and the test of label bounds; nothing else
-names a metric. Label values come from the closed lists of `core.codes` or from the assignment (topic, partition),
-so the number of series is bounded whatever the input holds: a name that no list knows counts as UNKNOWN. Only
+names a metric. Label values come from the closed lists of `core.codes` or from the assignment (topic,
+partition), so the number of series is bounded whatever the input holds: a name that no list knows counts as UNKNOWN. Only
 merged (committed) batches are counted. Imports core and prometheus_client. Read next: `health.py`.
 """
 
@@ -311,7 +311,7 @@ def as_markdown() -> str:
             "",
             "Values of `fate` and of a decision's `outcome` are those of `Fate`, of `reason` those of `Reason`",
             "or (consent requests) `RefusalReason`, of `kind` those of `Kind` in `streams/core/codes.py`;",
-            f"`{NO_REASON}` stands for no reason. `process_*` beside these are Prometheus' process metrics.",
+            f"`{NO_REASON}` stands for no reason. `process_*` beside these are Prometheus' own.",
             "",
             "Buckets, in seconds:",
             "",
