@@ -46,7 +46,7 @@ check: $(STAMP)
 	@$(BIN)/ruff format --check --quiet . || { echo "check: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(TREES)
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/notifier schema check
 	@$(BIN)/python -m pytest --quiet -m "not broker and not faults and not interop and not data" $(PYTEST_ARGS)
 

@@ -2,11 +2,16 @@
 
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.skips import read_allowed, unlisted
+
+if TYPE_CHECKING:
+    from streams.kafka.broker import RunningBroker
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed-skips.txt")
 
@@ -60,3 +65,12 @@ def free_port() -> int:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
     return port
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningBroker"]:
+    """One real Kafka for the whole session, in its own folder on a free port; a test takes topic names of its own."""
+    from streams.kafka.broker import start_broker  # only the broker tier pays for its imports
+
+    with start_broker(tmp_path_factory.mktemp("broker"), partitions=4) as running:
+        yield running
