@@ -1,16 +1,18 @@
 """Which schema a value was written with: the Confluent frame in front of it, or the header `__value_schema_id`.
 
 The frame is `0x00` and the schema's id in four bytes. The header holds the same five bytes, or `0x01` and the schema's GUID; the value then has no
-frame. Imports `plan` and `schemas`. Read next: `codec.py`.
+frame. Imports the plans and `schemas`. Read next: `codec.py`.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from streams.core.codes import Reason
-from streams.wire.plan import Reader, Types, Writer, compile_reader, compile_writer
+from streams.wire.plan import Types
+from streams.wire.read_plan import Reader, compile_reader
 from streams.wire.schemas import Schemas
 from streams.wire.varint import UndecodableError
+from streams.wire.write_plan import Writer, compile_writer
 
 SCHEMA_ID_HEADER = "__value_schema_id"
 FRAME_BYTES = 5
@@ -44,16 +46,12 @@ def read_framed(readers: Readers, value: bytes, schema_header: bytes | None = No
 
     Returns UNKNOWN_SCHEMA for an id or GUID that is not one of `readers`, UNDECODABLE for anything else that cannot be read. Never raises.
     """
-    if schema_header is None:
-        named, at = value[:FRAME_BYTES], FRAME_BYTES
-    else:
-        named, at = schema_header, 0
-    reader = readers.get(named)
-    if reader is None:
-        is_named = named and len(named) == _HEADER_BYTES.get(named[0])
-        return Reason.UNKNOWN_SCHEMA if is_named else Reason.UNDECODABLE
+    named, at = (value[:FRAME_BYTES], FRAME_BYTES) if schema_header is None else (schema_header, 0)
+    if named not in readers:
+        is_name = named and len(named) == _HEADER_BYTES.get(named[0])
+        return Reason.UNKNOWN_SCHEMA if is_name else Reason.UNDECODABLE
     try:
-        return reader(value, at)
+        return readers[named](value, at)
     except (IndexError, ValueError):
         return Reason.UNDECODABLE
 

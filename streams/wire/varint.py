@@ -22,19 +22,19 @@ def _slow(zigzag: int) -> bytes:
 
 
 # The last 14 bits of a number, and 14 bits with more to come.
-_LAST = tuple(_slow(i) for i in range(1 << 14))
-_MORE = tuple(bytes((i & 127 | 128, i >> 7 | 128)) for i in range(1 << 14))
+LAST = tuple(_slow(i) for i in range(1 << 14))
+MORE = tuple(bytes((i & 127 | 128, i >> 7 | 128)) for i in range(1 << 14))
 
 
 def write_long(value: int) -> bytes:
     """Return the encoding of an integer of 64 bits. Raises ValueError outside of it."""
     zigzag = value << 1 if value >= 0 else ~(value << 1)
     if zigzag < 0x4000:
-        return _LAST[zigzag]
+        return LAST[zigzag]
     if zigzag < 0x10000000:
-        return _MORE[zigzag & 0x3FFF] + _LAST[zigzag >> 14]
+        return MORE[zigzag & 0x3FFF] + LAST[zigzag >> 14]
     if zigzag < 0x40000000000:
-        return _MORE[zigzag & 0x3FFF] + _MORE[zigzag >> 14 & 0x3FFF] + _LAST[zigzag >> 28]
+        return MORE[zigzag & 0x3FFF] + MORE[zigzag >> 14 & 0x3FFF] + LAST[zigzag >> 28]
     if zigzag >= 1 << 64:
         msg = f"{value} does not fit 64 bits"
         raise ValueError(msg)
@@ -44,14 +44,14 @@ def write_long(value: int) -> bytes:
 def write_bytes(value: bytes) -> bytes:
     """Return the encoding of bytes: their length, then they."""
     size = len(value)
-    return (_LAST[size << 1] if size < 0x2000 else write_long(size)) + value
+    return (LAST[size << 1] if size < 0x2000 else write_long(size)) + value
 
 
 def write_string(value: str) -> bytes:
     """Return the encoding of a text: its length in UTF-8, then UTF-8. Raises UnicodeEncodeError for half a surrogate pair."""
     data = value.encode()
     size = len(data)
-    return (_LAST[size << 1] if size < 0x2000 else write_long(size)) + data
+    return (LAST[size << 1] if size < 0x2000 else write_long(size)) + data
 
 
 def read_more(data: bytes, at: int, first: int) -> tuple[int, int]:
@@ -61,15 +61,21 @@ def read_more(data: bytes, at: int, first: int) -> tuple[int, int]:
     """
     number = first & 127
     shift = 7
-    while True:
-        byte = data[at]
+    while (byte := data[at]) > 127:
         at += 1
-        if byte < 128:
-            number |= byte << shift
-            if shift == 63 and byte > 1:
-                raise UndecodableError
-            return number, at
         number |= (byte & 127) << shift
         shift += 7
         if shift > 63:
             raise UndecodableError
+    number |= byte << shift
+    if number >> 64:
+        raise UndecodableError
+    return number, at + 1
+
+
+def read_size(data: bytes, at: int, first: int) -> tuple[int, int]:
+    """Read the rest of a size as `read_more` does. Raises UndecodableError also for a negative one."""
+    number, at = read_more(data, at, first) if first > 127 else (first, at)
+    if number & 1:
+        raise UndecodableError
+    return number, at

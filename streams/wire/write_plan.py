@@ -1,0 +1,137 @@
+"""Writers made from the schemas: they take the tuples that `read_plan.py` gives, and make the bytes that any Avro library makes.
+
+Imports `plan`, `varint`. Read next: `frame.py`. Source: Avro 1.12 specification, "Binary encoding".
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from streams.wire.plan import MAX_ITEMS, Json, Source, in_full, null_index
+from streams.wire.varint import LAST, MORE, write_bytes, write_long, write_string
+
+Writer = Callable[[tuple[Any, ...]], bytes]
+"""A tuple in the schema's order -> bytes. Raises ValueError, IndexError, TypeError or AttributeError for what the schema cannot hold."""
+
+_SHORT = len(LAST) // 2
+_SIZES = LAST[::2]
+
+
+class _Parts(NamedTuple):
+    """Steps that come first, and the expressions that are joined into the value."""
+
+    steps: list[str]
+    expressions: list[str]
+
+
+def compile_writer(schema: Json, prefix: bytes = b"") -> Writer:
+    """Return the writer of a schema's tuples; `prefix` (the frame, or nothing) begins every value."""
+    plan = _WritePlan()
+    result: Writer = plan.compiled(plan.record(in_full(schema), prefix))
+    return result
+
+
+class _WritePlan(Source):
+    def __init__(self) -> None:
+        tables = {"LAST": LAST, "MORE": MORE, "SIZES": _SIZES, "SOME_SIZES": tuple(b"\x02" + size for size in _SIZES)}
+        steps = {"long": write_long, "string": write_string, "bytes_": write_bytes, "join": b"".join}
+        super().__init__({**tables, **steps})
+
+    def record(self, schema: Json, prefix: bytes = b"") -> str:
+        """Add the function of a record, `(tuple) -> bytes`, and return its name."""
+        names = [f"f{index}" for index in range(len(schema["fields"]))]
+        steps: list[str] = []
+        expressions = [repr(prefix)] if prefix else []
+        for name, field in zip(names, schema["fields"], strict=True):
+            parts = self.field(field["type"], name)
+            steps += parts.steps
+            expressions += parts.expressions
+        function = self.name(f"write_{schema['name']}")
+        body = [f"{', '.join(names)}, = value", *steps, f"return join(({', '.join(expressions)},))"]
+        self.lines += [f"def {function}(value):", *("    " + line for line in body)]
+        return function
+
+    def field(self, schema: Json, name: str) -> _Parts:
+        """Return how the variable `name` is written; the frequent types without a call."""
+        match schema:
+            case {"type": "string"}:
+                return _Parts(
+                    [f"e{name} = {name}.encode()", f"n{name} = len(e{name})"],
+                    [f"SIZES[n{name}] if n{name} < {_SHORT} else long(n{name})", f"e{name}"],
+                )
+            case [{"type": "null"}, {"type": "string"}]:
+                some = f"SOME_SIZES[n{name}] if n{name} < {_SHORT} else b'\\x02' + long(n{name})"
+                return _Parts(
+                    [
+                        f"if {name} is None:",
+                        f"    s{name}, e{name} = b'\\x00', b''",
+                        "else:",
+                        f"    e{name} = {name}.encode()",
+                        f"    n{name} = len(e{name})",
+                        f"    s{name} = {some}",
+                    ],
+                    [f"s{name}", f"e{name}"],
+                )
+            case {"type": "long", "logicalType": "timestamp-millis"}:
+                # five or six bytes, from 1970-01-02 to 2039-09-07
+                six = "MORE[z & 16383] + MORE[z >> 14 & 16383] + LAST[z >> 28]"
+                is_six = f"268435456 <= (z := {name} << 1) < 4398046511104"
+                return _Parts([], [f"{six} if {is_six} else long({name})"])
+            case _:
+                return _Parts([], [self.expression(schema, name)])
+
+    def expression(self, schema: Json, name: str) -> str:
+        """Return the expression that encodes the variable `name`."""
+        if isinstance(schema, list):
+            null = null_index(schema)
+            some = bytes((2 - 2 * null,))
+            return f"{bytes((2 * null,))!r} if {name} is None else {some!r} + {self.expression(schema[1 - null], name)}"
+        match schema["type"]:
+            case "long" | "int":
+                return f"(LAST[z] if (z := {name} << 1 ^ {name} >> 63) < {len(LAST)} else long({name}))"
+            case "string":
+                return f"string({name})"
+            case "bytes":
+                return f"bytes_({name})"
+            case "boolean":
+                return f"(b'\\x01' if {name} else b'\\x00')"
+            case "enum":
+                return f"{self.constant(_symbols(schema))}[{name}]"
+            case "record":
+                return f"{self.record(schema)}({name})"
+            case "array" if schema["items"]["type"] == "enum":
+                return f"{self.constant(_sets(schema['items']))}[{name}]"
+            case "array":
+                return f"{self.array(schema['items'])}({name})"
+            case other:
+                msg = f"no plan for type {other}"
+                raise ValueError(msg)
+
+    def array(self, items: Json) -> str:
+        """Add the function of an array, `(tuple) -> bytes`, and return its name."""
+        item = self.name("item")
+        one = self.record(items) if items["type"] == "record" else f"lambda {item}: {self.expression(items, item)}"
+        function = self.name("write_array")
+        self.lines += [
+            f"{item}_writer = {one}",
+            f"def {function}(items):",
+            "    if not items:",
+            "        return b'\\x00'",
+            f"    if len(items) > {MAX_ITEMS}:",
+            f"        raise ValueError('more than {MAX_ITEMS} items')",
+            f"    return long(len(items)) + join(map({item}_writer, items)) + b'\\x00'",
+        ]
+        return function
+
+
+def _symbols(enum: Json) -> tuple[bytes, ...]:
+    """Return the encoding of every symbol; `lint.py` keeps enums below 64 symbols, so that one byte is enough."""
+    return tuple(bytes((2 * index,)) for index in range(len(enum["symbols"])))
+
+
+def _sets(enum: Json) -> tuple[bytes, ...]:
+    """Return the encoding of every set of symbols, by its bits, as an array in the order of the symbols."""
+    sets = []
+    for bits in range(1 << len(enum["symbols"])):
+        items = [2 * index for index in range(len(enum["symbols"])) if bits >> index & 1]
+        sets.append(bytes((2 * len(items), *items, 0)) if items else b"\x00")
+    return tuple(sets)
