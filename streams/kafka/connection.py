@@ -140,11 +140,11 @@ def our_error(settings: Settings, error: BaseException) -> NotifierError | None:
         case _ if isinstance(error, _REFUSED_OPERATION):
             return CredentialsError(
                 f"Kafka at {settings.kafka} does not allow {settings.sasl_username or 'anonymous clients'} "
-                f"to do this ({type(error).__name__}). Add the missing rights to the access lists of this user."
+                f"to do this ({type(error).__name__}). Give this user the missing rights."
             )
         case _ if isinstance(error, _UNREACHABLE):
             return KafkaUnreachableError(
-                f"No Kafka answers at {settings.kafka} ({settings.security_protocol}; {type(error).__name__}). "
+                f"No Kafka at {settings.kafka} ({settings.security_protocol}): {type(error).__name__}. "
                 "Start one with `notifier up`, or give its address with --kafka HOST:PORT; if it runs, check "
                 "NOTIFIER_SECURITY_PROTOCOL."
             )
