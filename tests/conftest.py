@@ -69,7 +69,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningBroker"]:
-    """One real Kafka for the whole session, in its own folder on a free port; a test takes topic names of its own."""
+    """One real Kafka for the session, in its own folder on a free port; a test takes topics of its own."""
     from streams.kafka.broker import start_broker  # only the broker tier pays for its imports
 
     with start_broker(tmp_path_factory.mktemp("broker"), partitions=4) as running:
