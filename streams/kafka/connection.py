@@ -37,6 +37,7 @@ _UNREACHABLE = (
     asyncio.IncompleteReadError,
     asyncio.TimeoutError,
     kafka_errors.KafkaConnectionError,
+    kafka_errors.KafkaTimeoutError,
     kafka_errors.NodeNotReadyError,
     kafka_errors.RequestTimedOutError,
 )
