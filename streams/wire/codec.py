@@ -1,7 +1,8 @@
 """The door of the codec: bytes of records <-> values of the core.
 
-What comes from outside (events, consent requests) is read into a value or a reason and never raises; what only we write (notifications, states,
-decisions) raises UndecodableError when it is broken. Read next: `event_codec.py`, `consent_codec.py`, `decision_codec.py`, `state_codec.py`.
+What comes from outside (events, consent requests) is read into a value or a reason and never raises; what
+only we write (notifications, states, decisions) raises UndecodableError when it is broken. Read next:
+`event_codec.py`, `consent_codec.py`, `decision_codec.py`, `state_codec.py`.
 """
 
 from streams.wire.consent_codec import (

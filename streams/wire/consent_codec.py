@@ -1,4 +1,7 @@
-"""Consent requests, their answers, and the state that they fold into. Imports `frame`; the types are the core's. Read next: `decision_codec.py`."""
+"""Consent requests, their answers, and the state that they fold into.
+
+Imports `frame`; the types are the core's. Read next: `decision_codec.py`.
+"""
 
 from typing import NamedTuple
 
@@ -26,8 +29,12 @@ class ConsentResult(NamedTuple):
 
 
 _CONSENT = {"Consent": Consent, "Preferences": Preferences}
-_REQUEST_READERS = framed_readers(our_schemas(), "consent_request", {**_CONSENT, "ConsentRequest": ConsentRequest})
-_STATE_READERS = framed_readers(our_schemas(), "consent_state", {**_CONSENT, "ConsentState": ConsentState, "Holder": Holder})
+_REQUEST_READERS = framed_readers(
+    our_schemas(), "consent_request", {**_CONSENT, "ConsentRequest": ConsentRequest}
+)
+_STATE_READERS = framed_readers(
+    our_schemas(), "consent_state", {**_CONSENT, "ConsentState": ConsentState, "Holder": Holder}
+)
 _RESULT_READERS = framed_readers(our_schemas(), "consent_result", {"ConsentResult": ConsentResult})
 _write_request = framed_writer(our_schemas(), "consent_request")
 _write_state = framed_writer(our_schemas(), "consent_state")
@@ -58,7 +65,8 @@ def encode_consent_request(request: ConsentRequest) -> bytes:
 
 
 def decode_consent_state(value: bytes) -> ConsentState | None:
-    """Read a subject's consents; None when they cannot be read (the subject is then told nothing). Never raises.
+    """Read a subject's consents; None when they cannot be read (the subject is then told nothing). Never
+    raises.
 
     A purpose that we do not know leaves no bit: it grants nothing.
     """
@@ -76,7 +84,10 @@ def decode_consent_state(value: bytes) -> ConsentState | None:
 
 
 def encode_consent_state(state: ConsentState) -> bytes:
-    """Write a subject's consents with the frame. Raises ValueError or IndexError for what the schema cannot hold."""
+    """Write a subject's consents with the frame.
+
+    Raises ValueError or IndexError for what the schema cannot hold.
+    """
     return _write_state(state)
 
 

@@ -1,4 +1,7 @@
-"""Decision batches and their hash chain: what became of every record of one transaction. Imports `frame`. Read next: `state_codec.py`."""
+"""Decision batches and their hash chain: what became of every record of one transaction.
+
+Imports `frame`. Read next: `state_codec.py`.
+"""
 
 from hashlib import sha256
 from typing import NamedTuple
@@ -25,7 +28,7 @@ class FateCount(NamedTuple):
     fate: Fate | int
     reason: Reason | int | None
     kind: Kind | int | None
-    count: int
+    records: int
 
 
 class OffsetRun(NamedTuple):
@@ -54,7 +57,10 @@ class DecisionRow(NamedTuple):
 
 
 class DecisionBatch(NamedTuple):
-    """What became of every record of one transaction; hashes are filled by `encode_decision_batch`. Source: decision_batch.avsc."""
+    """What became of every record of one transaction; hashes are filled by `encode_decision_batch`.
+
+    Source: decision_batch.avsc.
+    """
 
     partition: int
     inputs: tuple[InputRange, ...]
@@ -84,8 +90,8 @@ _HASH_BYTES = len(write_string("0" * 64))
 def encode_decision_batch(batch: DecisionBatch, previous_hash: str | None) -> tuple[bytes, str]:
     """Write a batch with its frame and return it with its hash, the next batch's `previous_hash`.
 
-    `previous_hash` is the chain's head in hexadecimal, empty at its start, None where no chain is kept (then the hash is empty too).
-    Raises ValueError or IndexError for what the schema cannot hold.
+    `previous_hash` is the chain's head in hexadecimal, empty at its start, None where no chain is kept (then
+    the hash is empty too). Raises ValueError or IndexError for what the schema cannot hold.
     """
     value = _write(batch._replace(previous_hash=previous_hash or "", hash=""))
     if previous_hash is None:

@@ -2,7 +2,14 @@
 
 from streams.core.codes import Reason
 from streams.core.decision import Notification
-from streams.core.events import EVENT_TYPES, AccountBalance, BankTransaction, Event, SecurityAlert, ShipmentUpdate
+from streams.core.events import (
+    EVENT_TYPES,
+    AccountBalance,
+    BankTransaction,
+    Event,
+    SecurityAlert,
+    ShipmentUpdate,
+)
 from streams.wire.frame import framed_readers, framed_writer, read_framed, read_own
 from streams.wire.schemas import our_schemas
 
@@ -22,10 +29,12 @@ _write_notification = framed_writer(our_schemas(), "notification")
 
 
 def decode_event(event_type: int, value: bytes, schema_header: bytes | None = None) -> Event | Reason:
-    """Read an event of `EVENT_TYPES[event_type]`; `schema_header` is the value of `__value_schema_id`, if the record has it.
+    """Read an event of `EVENT_TYPES[event_type]`; `schema_header` is the value of `__value_schema_id`, if
+    the record has it.
 
-    Enums come as integers, times as UTC milliseconds. Returns Reason.UNKNOWN_SCHEMA when the frame names a schema that is not the topic's,
-    Reason.UNDECODABLE when there is no frame, the Avro is broken or bytes are left over. Never raises. Source: docs/rules.md section 1.
+    Enums come as integers, times as UTC milliseconds. Returns Reason.UNKNOWN_SCHEMA when the frame names a
+    schema that is not the topic's, Reason.UNDECODABLE when there is no frame, the Avro is broken or bytes are
+    left over. Never raises. Source: docs/rules.md section 1.
     """
     result: Event | Reason = read_framed(_EVENT_READERS[event_type], value, schema_header)
     return result
@@ -37,7 +46,10 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_notification(notification: Notification) -> bytes:
-    """Write a notification with its frame. Raises ValueError or IndexError for what its schema cannot hold."""
+    """Write a notification with its frame.
+
+    Raises ValueError or IndexError for what its schema cannot hold.
+    """
     return _write_notification(notification)
 
 

@@ -1,7 +1,8 @@
-"""Which schema a value was written with: the Confluent frame in front of it, or the header `__value_schema_id`.
+"""Which schema a value was written with: the Confluent frame in front of it, or the header
+`__value_schema_id`.
 
-The frame is `0x00` and the schema's id in four bytes. The header holds the same five bytes, or `0x01` and the schema's GUID; the value then has no
-frame. Imports the plans and `schemas`. Read next: `codec.py`.
+The frame is `0x00` and the schema's id in four bytes. The header holds the same five bytes, or `0x01` and the
+schema's GUID; the value then has no frame. Imports the plans and `schemas`. Read next: `codec.py`.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,10 @@ Readers = Mapping[bytes, Reader]
 
 
 def framed_readers(schemas: Schemas, name: str, types: Types) -> Readers:
-    """Return the readers of every version of a schema, as the current one. Raises ValueError if versions do not resolve."""
+    """Return the readers of every version of a schema, as the current one.
+
+    Raises ValueError if versions do not resolve.
+    """
     current = schemas.current(name)
     readers = {}
     for version in schemas.versions[name]:
@@ -44,7 +48,8 @@ def framed_writer(schemas: Schemas, name: str) -> Writer:
 def read_framed(readers: Readers, value: bytes, schema_header: bytes | None = None) -> Any | Reason:
     """Read a whole value; `schema_header` is the header's value when the record has it.
 
-    Returns UNKNOWN_SCHEMA for an id or GUID that is not one of `readers`, UNDECODABLE for anything else that cannot be read. Never raises.
+    Returns UNKNOWN_SCHEMA for an id or GUID that is not one of `readers`, UNDECODABLE for anything else that
+    cannot be read. Never raises.
     """
     named, at = (value[:FRAME_BYTES], FRAME_BYTES) if schema_header is None else (schema_header, 0)
     if named not in readers:
@@ -57,7 +62,10 @@ def read_framed(readers: Readers, value: bytes, schema_header: bytes | None = No
 
 
 def read_own(readers: Readers, value: bytes) -> Any:
-    """Read a value of a topic that only the notifier writes. Raises UndecodableError: there, a broken value is a fault of the world."""
+    """Read a value of a topic that only the notifier writes.
+
+    Raises UndecodableError: there, a broken value is a fault of the world.
+    """
     result = read_framed(readers, value)
     if isinstance(result, Reason):
         msg = f"a value of our own cannot be read ({result.name}, {len(value)} bytes)"

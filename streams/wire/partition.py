@@ -1,4 +1,5 @@
-"""Which partition a key belongs to: Kafka's murmur2, as the Java client computes it. Imports nothing. Read next: `headers.py`.
+"""Which partition a key belongs to: Kafka's murmur2, as the Java client computes it. Imports nothing. Read
+next: `headers.py`.
 
 Source: org.apache.kafka.common.utils.Utils.murmur2 and BuiltInPartitioner.partitionForKey.
 """

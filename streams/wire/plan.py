@@ -1,7 +1,9 @@
-"""What the generated readers and writers share: the source being generated, and the schemas with every name in full.
+"""What the generated readers and writers share: the source being generated, and the schemas with every name
+in full.
 
-Functions are generated once at import, one straight line of steps per record: a general decoder asks again for every value what kind of field comes
-next. Imports nothing of ours. Read next: `read_plan.py`, `write_plan.py`.
+Functions are generated once at import, one straight line of steps per record: a general decoder asks again
+for every value what kind of field comes next. Imports nothing of ours. Read next: `read_plan.py`,
+`write_plan.py`.
 """
 
 from collections.abc import Mapping
@@ -40,7 +42,10 @@ class Source:
 
 
 def in_full(schema: Json, seen: dict[str, Json] | None = None) -> Json:
-    """Put in the place of a name the type that it names, so that plans meet whole types only. Recursion is not ours: `lint.py`."""
+    """Put in the place of a name the type that it names, so that plans meet whole types only.
+
+    Recursion is not ours: `lint.py`.
+    """
     seen = {} if seen is None else seen
     match schema:
         case str():

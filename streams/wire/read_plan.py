@@ -1,11 +1,13 @@
 """Readers made from the schemas.
 
-A reader knows the writer's schema and ours, and gives our tuple: fields in our order, added ones by default, dropped ones read and left, enums as
-integers by symbol, logical types as raw longs, arrays as tuples, an array of an enum as a set of bits (`1 << symbol`).
+A reader knows the writer's schema and ours, and gives our tuple: fields in our order, added ones by default,
+dropped ones read and left, enums as integers by symbol, logical types as raw longs, arrays as tuples, an
+array of an enum as a set of bits (`1 << symbol`).
 
-Foreign bytes meet no recursion, counts are capped, and a number, index or flag that no writer makes is refused. A size that reaches over the end makes
-the next read raise IndexError, or, after the last field, the end differ from the data's: so sizes themselves need no check. Imports `plan`, `varint`.
-Read next: `write_plan.py`. Source: Avro 1.12 specification, "Binary encoding" and "Schema resolution".
+Foreign bytes meet no recursion, counts are capped, and a number, index or flag that no writer makes is
+refused. A size that reaches over the end makes the next read raise IndexError, or, after the last field, the
+end differ from the data's: so sizes themselves need no check. Imports `plan`, `varint`. Read next:
+`write_plan.py`. Source: Avro 1.12 specification, "Binary encoding" and "Schema resolution".
 """
 
 from collections.abc import Callable
@@ -26,7 +28,8 @@ _REFUSE = "    raise Undecodable"
 
 
 def compile_reader(writer: Json, reader: Json, types: Types) -> Reader:
-    """Return the reader of what `writer` wrote, as `reader` sees it; a record without a type in `types` becomes a plain tuple.
+    """Return the reader of what `writer` wrote, as `reader` sees it; a record without a type in `types`
+    becomes a plain tuple.
 
     Raises ValueError when the two schemas do not resolve.
     """
@@ -51,7 +54,9 @@ class _ReadPlan(Source):
         for field in writer["fields"]:
             index, ours = missing.pop(field["name"], (None, field))
             body += self.read(field["type"], ours["type"], "_" if index is None else f"f{index}")
-        body += [f"f{index} = {self.constant(_default(field, self.types))}" for index, field in missing.values()]
+        body += [
+            f"f{index} = {self.constant(_default(field, self.types))}" for index, field in missing.values()
+        ]
         values = "".join(f"f{index}, " for index in range(len(reader["fields"])))
         cls = self.types.get(reader["name"])
         return body, f"new({self.constant(cls)}, ({values}))" if cls else f"({values})"
@@ -69,7 +74,12 @@ class _ReadPlan(Source):
             case "long":
                 return [*_LONG, f"{to} = n >> 1 ^ -(n & 1)"]
             case "int":
-                return [*_LONG, f"{to} = n >> 1 ^ -(n & 1)", f"if not {_INT_MIN} <= {to} <= {_INT_MAX}:", _REFUSE]
+                return [
+                    *_LONG,
+                    f"{to} = n >> 1 ^ -(n & 1)",
+                    f"if not {_INT_MIN} <= {to} <= {_INT_MAX}:",
+                    _REFUSE,
+                ]
             case "string":
                 return [*_SIZE, f"{to} = data[at:stop].decode()", "at = stop"]
             case "bytes":
@@ -154,7 +164,9 @@ def _value(schema: Json, default: Json, types: Types) -> Any:
             return tuple(_value(items, item, types) for item in default)
         case {"type": "record", "name": name, "fields": fields}:
             values = [
-                _value(field["type"], default[field["name"]], types) if field["name"] in default else _default(field, types)
+                _value(field["type"], default[field["name"]], types)
+                if field["name"] in default
+                else _default(field, types)
                 for field in fields
             ]
             return tuple.__new__(types.get(name, tuple), values)

@@ -1,7 +1,8 @@
 """The schemas as values: every version of every name with its id and GUID.
 
-They are stated once, in `schemas/` of the source tree; an installed wheel carries them as `streams/_schemas`. Imports `lint` and fastavro
-(for the parsing canonical form only). Read next: `plan.py`, which makes readers and writers of them.
+They are stated once, in `schemas/` of the source tree; an installed wheel carries them as `streams/_schemas`.
+Imports `lint` and fastavro (for the parsing canonical form only). Read next: `plan.py`, which makes readers
+and writers of them.
 """
 
 import json
@@ -29,7 +30,10 @@ class Schema(NamedTuple):
 
     @property
     def frame(self) -> bytes:
-        """The five bytes that begin a value of this schema: zero and the id, big-endian. Source: Confluent wire format."""
+        """The five bytes that begin a value of this schema: zero and the id, big-endian.
+
+        Source: Confluent wire format.
+        """
         return b"\x00" + self.id.to_bytes(4, "big")
 
 
@@ -51,7 +55,9 @@ def schema_folder() -> Path:
 
 
 def guid_of(avro: Json) -> bytes:
-    """Return the first 16 bytes of SHA-256 over the parsing canonical form: equal encodings have equal GUIDs."""
+    """Return the first 16 bytes of SHA-256 over the parsing canonical form: equal encodings have equal
+    GUIDs.
+    """
     # parse_schema marks what it has seen, so it gets a copy
     parsed = parse_schema(json.loads(json.dumps(avro)), named_schemas={})
     return sha256(to_parsing_canonical_form(parsed).encode()).digest()[:16]
@@ -63,7 +69,10 @@ def id_key(name: str, version: int) -> str:
 
 
 def load_schemas(folder: Path) -> Schemas:
-    """Read a folder of schemas. Raises OSError, ValueError or KeyError for a folder that `notifier schema check` refuses."""
+    """Read a folder of schemas.
+
+    Raises OSError, ValueError or KeyError for a folder that `notifier schema check` refuses.
+    """
     ids: dict[str, int] = json.loads((folder / "ids.json").read_text())
     versions = {}
     for path in sorted(folder.glob("*.avsc")):

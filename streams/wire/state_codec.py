@@ -1,4 +1,7 @@
-"""What processing remembers: chunks of a subject's state, and the marker of how far a partition has come. Imports `frame`. Read next: `topics.py`."""
+"""What processing remembers: chunks of a subject's state, and the marker of how far a partition has come.
+
+Imports `frame`. Read next: `topics.py`.
+"""
 
 from typing import NamedTuple
 
@@ -33,7 +36,10 @@ _write_marker = framed_writer(our_schemas(), "position_marker")
 
 
 def encode_subject_state(first_entry: int, entries: bytes) -> bytes:
-    """Write a chunk with its frame; `entries` is packed as the core packs it. Raises ValueError over 64 bits."""
+    """Write a chunk with its frame; `entries` is packed as the core packs it.
+
+    Raises ValueError over 64 bits.
+    """
     return _STATE_FRAME + write_long(first_entry) + write_bytes(entries)
 
 

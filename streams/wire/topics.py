@@ -1,6 +1,8 @@
-"""The topics, stated once: names, key spaces, schemas and settings. Creation, checks, access lists and docs are made from this table.
+"""The topics, stated once: names, key spaces, schemas and settings. Creation, checks, access lists and docs
+are made from this table.
 
-Imports nothing. Read next: `partition.py`. Source: docs/rules.md and the schemas; the numbers are explained where they stand.
+Imports nothing. Read next: `partition.py`. Source: docs/rules.md and the schemas; the numbers are explained
+where they stand.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,9 @@ DECISIONS = "notifier.decisions"
 DEAD_LETTERS = "notifier.dead-letters"
 
 EVENT_TOPICS: tuple[str, ...] = (BANK_TRANSACTIONS, BANK_BALANCES, BANK_SECURITY, SHIPPING_EVENTS)
-"""The event topics in the order in which one transaction decides them; the same order as `core.events.EVENT_TYPES`."""
+"""The event topics in the order in which one transaction decides them; the same order as
+`core.events.EVENT_TYPES`.
+"""
 
 Space = Literal["subject", "recipient"]
 """Topics of one space have the same number of partitions, and partition P of each belongs to one task."""
@@ -33,7 +37,11 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `schemas` are names of schemas/*.avsc, empty where values have none; `is_internal`: nobody but the notifier reads or writes it."""
+    """One topic.
+
+    `schemas` are names of schemas/*.avsc, empty where values have none; `is_internal`: nobody but the
+    notifier reads or writes it.
+    """
 
     name: str
     space: Space
@@ -63,8 +71,9 @@ def _event_topic(name: str, schema: str) -> Topic:
     )
 
 
-# A changelog is compacted within a day, so that what was erased does not stay; small segments let the compactor at it and keep a restore short.
-# A tombstone outlives every frozen copy of the table (they are discarded at half of this).
+# A changelog is compacted within a day, so that what was erased does not stay; small segments let the
+# compactor at it and keep a restore short. A tombstone outlives every frozen copy of the table (they are
+# discarded at half of this).
 _CHANGELOG = _config(
     cleanup_policy="compact",
     max_compaction_lag_ms=_DAY_MS,

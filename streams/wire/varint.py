@@ -1,7 +1,7 @@
 """Avro's integers: zigzag, then seven bits a byte, least significant first.
 
-Two tables of 14 bits make a time stamp out of three look-ups instead of six steps. Imports nothing. Read next: `plan.py`.
-Source: Avro 1.12 specification, "Binary encoding".
+Two tables of 14 bits make a time stamp out of three look-ups instead of six steps. Imports nothing. Read
+next: `plan.py`. Source: Avro 1.12 specification, "Binary encoding".
 """
 
 LONG_MIN = -(2**63)
@@ -48,14 +48,18 @@ def write_bytes(value: bytes) -> bytes:
 
 
 def write_string(value: str) -> bytes:
-    """Return the encoding of a text: its length in UTF-8, then UTF-8. Raises UnicodeEncodeError for half a surrogate pair."""
+    """Return the encoding of a text: its length in UTF-8, then UTF-8.
+
+    Raises UnicodeEncodeError for half a surrogate pair.
+    """
     data = value.encode()
     size = len(data)
     return (LAST[size << 1] if size < 0x2000 else write_long(size)) + data
 
 
 def read_more(data: bytes, at: int, first: int) -> tuple[int, int]:
-    """Go on reading a number whose first byte, `first`, said that there is more at `at`: (number before zigzag, where it ended).
+    """Go on reading a number whose first byte, `first`, said that there is more at `at`: (number before
+    zigzag, where it ended).
 
     Raises UndecodableError over 64 bits, IndexError at the end of the data.
     """

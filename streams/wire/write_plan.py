@@ -1,4 +1,5 @@
-"""Writers made from the schemas: they take the tuples that `read_plan.py` gives, and make the bytes that any Avro library makes.
+"""Writers made from the schemas: they take the tuples that `read_plan.py` gives, and make the bytes that any
+Avro library makes.
 
 Imports `plan`, `varint`. Read next: `frame.py`. Source: Avro 1.12 specification, "Binary encoding".
 """
@@ -10,7 +11,10 @@ from streams.wire.plan import MAX_ITEMS, Json, Source, in_full, null_index
 from streams.wire.varint import LAST, MORE, write_bytes, write_long, write_string
 
 Writer = Callable[[tuple[Any, ...]], bytes]
-"""A tuple in the schema's order -> bytes. Raises ValueError, IndexError, TypeError or AttributeError for what the schema cannot hold."""
+"""A tuple in the schema's order -> bytes.
+
+Raises ValueError, IndexError, TypeError or AttributeError for what the schema cannot hold.
+"""
 
 _SHORT = len(LAST) // 2
 _SIZES = LAST[::2]
@@ -32,7 +36,12 @@ def compile_writer(schema: Json, prefix: bytes = b"") -> Writer:
 
 class _WritePlan(Source):
     def __init__(self) -> None:
-        tables = {"LAST": LAST, "MORE": MORE, "SIZES": _SIZES, "SOME_SIZES": tuple(b"\x02" + size for size in _SIZES)}
+        tables = {
+            "LAST": LAST,
+            "MORE": MORE,
+            "SIZES": _SIZES,
+            "SOME_SIZES": tuple(b"\x02" + size for size in _SIZES),
+        }
         steps = {"long": write_long, "string": write_string, "bytes_": write_bytes, "join": b"".join}
         super().__init__({**tables, **steps})
 
@@ -83,8 +92,9 @@ class _WritePlan(Source):
         """Return the expression that encodes the variable `name`."""
         if isinstance(schema, list):
             null = null_index(schema)
-            some = bytes((2 - 2 * null,))
-            return f"{bytes((2 * null,))!r} if {name} is None else {some!r} + {self.expression(schema[1 - null], name)}"
+            none, some = bytes((2 * null,)), bytes((2 - 2 * null,))
+            inner = self.expression(schema[1 - null], name)
+            return f"{none!r} if {name} is None else {some!r} + {inner}"
         match schema["type"]:
             case "long" | "int":
                 return f"(LAST[z] if (z := {name} << 1 ^ {name} >> 63) < {len(LAST)} else long({name}))"
@@ -109,7 +119,11 @@ class _WritePlan(Source):
     def array(self, items: Json) -> str:
         """Add the function of an array, `(tuple) -> bytes`, and return its name."""
         item = self.name("item")
-        one = self.record(items) if items["type"] == "record" else f"lambda {item}: {self.expression(items, item)}"
+        one = (
+            self.record(items)
+            if items["type"] == "record"
+            else f"lambda {item}: {self.expression(items, item)}"
+        )
         function = self.name("write_array")
         self.lines += [
             f"{item}_writer = {one}",
@@ -124,7 +138,9 @@ class _WritePlan(Source):
 
 
 def _symbols(enum: Json) -> tuple[bytes, ...]:
-    """Return the encoding of every symbol; `lint.py` keeps enums below 64 symbols, so that one byte is enough."""
+    """Return the encoding of every symbol; `lint.py` keeps enums below 64 symbols, so that one byte is
+    enough.
+    """
     return tuple(bytes((2 * index,)) for index in range(len(enum["symbols"])))
 
 
