@@ -43,7 +43,7 @@ test: $(STAMP)
 
 # format, lint, types, import contracts, schemas and the fast tests, under a minute
 check: $(STAMP)
-	@$(BIN)/ruff format --check --quiet . || { echo "check: run 'make format'"; exit 1; }
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "check: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(TREES)
 	@$(BIN)/lint-imports --no-logo
