@@ -152,9 +152,9 @@ def _utc_ms(name: str, text: str) -> int | None:
     """Return the UTC milliseconds of a local time, the first of two when clocks went back; None if empty."""
     if not text:
         return None
+    if not _TIME.fullmatch(text):
+        raise _RowError(f"{name} is not YYYY-MM-DD HH:MM:SS")
     try:
-        if not _TIME.fullmatch(text):
-            raise ValueError
         return int(datetime.fromisoformat(text).replace(tzinfo=ZONE).timestamp()) * 1000
     except (ValueError, OverflowError):
-        raise _RowError(f"{name} is not YYYY-MM-DD HH:MM:SS") from None
+        raise _RowError(f"{name} does not exist") from None
