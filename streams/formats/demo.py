@@ -27,6 +27,7 @@ from streams.wire.topics import BANK_BALANCES, BANK_SECURITY, BANK_TRANSACTIONS,
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+_GARBAGE = (b"\xff", b"\x00\x00\x00\x00\x01\xff")  # no frame; a frame and what no record can begin with
 _RECENT = 50  # events from which a repeat is chosen
 _ALERTS = (
     ("NEW_DEVICE", Severity.MEDIUM, "security/devices"),
@@ -40,13 +41,14 @@ _USUAL_ROUTE = (
     ShipmentStatus.OUT_FOR_DELIVERY,
     ShipmentStatus.DELIVERED,
 )
+_PICKUP_ROUTE = (ShipmentStatus.ATTEMPT_FAILED, ShipmentStatus.AVAILABLE_FOR_PICKUP, ShipmentStatus.DELIVERED)
 _ROUTES = (
     _USUAL_ROUTE,
     _USUAL_ROUTE,
-    (*_USUAL_ROUTE[:3], ShipmentStatus.ATTEMPT_FAILED, ShipmentStatus.AVAILABLE_FOR_PICKUP, ShipmentStatus.DELIVERED),
+    (*_USUAL_ROUTE[:3], *_PICKUP_ROUTE),
     (*_USUAL_ROUTE[:2], ShipmentStatus.EXCEPTION, *_USUAL_ROUTE[2:]),
     (*_USUAL_ROUTE[:3], ShipmentStatus.RETURNING, ShipmentStatus.RETURNED),
-)  # fmt: skip
+)
 _NEEDS_ACTION = (ShipmentStatus.ATTEMPT_FAILED, ShipmentStatus.AVAILABLE_FOR_PICKUP)
 
 
@@ -69,13 +71,13 @@ def demo_beats(seed: int, rate: float, clock: Callable[[], int]) -> Iterator[Bea
     """Yield the demo's records without end.
 
     Args:
-        seed: the same seed and clock give the same records. rate: records per second, on average, above 0.
-        clock: UTC milliseconds; asked when a record is taken, so take the next one only after sending the
-        last.
+        seed: the same seed and clock give the same records.
+        rate: records per second, on average, above 0.
+        clock: UTC milliseconds; asked as a record is taken, so take one only after the last was sent.
     """
     story = _Story(seed)
     draw = random.Random(f"{seed}:gaps")
-    waiting: list[tuple[str, str, Event | bytes]] = []
+    waiting: _Made = []
     while True:
         delay_s = draw.expovariate(rate)
         if not waiting:
@@ -90,7 +92,7 @@ class _Story:
         self._world: World = make_world(seed)
         self._numbers = count(1)
         self._later: list[tuple[int, int, _Act]] = []
-        self._recent: list[tuple[str, str, Event | bytes]] = []
+        self._recent: _Made = []
         self._acts: dict[_Act, int] = {
             self._pay: 34,
             self._move_money: 12,
@@ -109,7 +111,8 @@ class _Story:
         else:
             act = self._draw.choices(list(self._acts), list(self._acts.values()))[0]
         made = act(now)
-        self._recent = (self._recent + made)[-_RECENT:]
+        events = [item for item in made if not isinstance(item[2], bytes)]
+        self._recent = (self._recent + events)[-_RECENT:]
         return made
 
     def _after(self, now: int, low_s: float, high_s: float, act: _Act) -> None:
@@ -299,7 +302,7 @@ class _Story:
             (
                 BANK_TRANSACTIONS,
                 account.subject,
-                self._draw.choice((b"\xff", b"\x00\x00\x00\x00\x01\xff")) + noise,
+                self._draw.choice(_GARBAGE) + noise,
             )
         ]
 
