@@ -84,7 +84,7 @@ def test_error_tree_is_the_one_drawn() -> None:
 
 BREACHES = {
     "upwards": ("streams/wire/bad.py", "import streams.kafka"),
-    "sideways": ("streams/agents/bad.py", "import streams.ops"),
+    "sideways": ("streams/ops/bad.py", "import streams.delivery"),
     "core-clock": ("streams/core/bad.py", "import time"),
     "core-third-party": ("streams/core/bad.py", "import fastavro"),
     "core-settings": ("streams/core/bad.py", "import streams.settings"),
@@ -95,7 +95,7 @@ BREACHES = {
 
 @pytest.fixture
 def rooms(tmp_path: Path) -> Path:
-    for room in ("agents", "core", "kafka", "ops", "wire"):
+    for room in ("agents", "core", "delivery", "kafka", "ops", "wire"):
         (tmp_path / "streams" / room).mkdir(parents=True)
         (tmp_path / "streams" / room / "__init__.py").touch()
     for package in ("streams", "tests", "tests/model", "verifier"):
