@@ -47,17 +47,19 @@ _NULLS = {
 
 def transaction(subject: str, occurred_at: int, **fields: Any) -> bytes:
     plain = {"event_id": "e-1", "status": "POSTED", "amount_minor": -1250, "currency": "CZK"}
-    return _event("bank_transaction", {**plain, "subject": subject, "occurred_at": occurred_at, **fields})
+    return event_value(
+        "bank_transaction", {**plain, "subject": subject, "occurred_at": occurred_at, **fields}
+    )
 
 
 def balance(subject: str, as_of: int, **fields: Any) -> bytes:
     plain = {"event_id": "b-1", "booked_minor": 100_000, "currency": "CZK"}
-    return _event("account_balance", {**plain, "subject": subject, "as_of": as_of, **fields})
+    return event_value("account_balance", {**plain, "subject": subject, "as_of": as_of, **fields})
 
 
 def alert(subject: str, occurred_at: int, **fields: Any) -> bytes:
     plain = {"event_id": "a-1", "type": "NEW_DEVICE", "severity": "HIGH"}
-    return _event("security_alert", {**plain, "subject": subject, "occurred_at": occurred_at, **fields})
+    return event_value("security_alert", {**plain, "subject": subject, "occurred_at": occurred_at, **fields})
 
 
 def shipment(subject: str, status_at: int, **fields: Any) -> bytes:
@@ -67,10 +69,11 @@ def shipment(subject: str, status_at: int, **fields: Any) -> bytes:
         "status": "IN_TRANSIT",
         "action_required": False,
     }
-    return _event("shipment_update", {**plain, "subject": subject, "status_at": status_at, **fields})
+    return event_value("shipment_update", {**plain, "subject": subject, "status_at": status_at, **fields})
 
 
-def _event(name: str, fields: dict[str, Any]) -> bytes:
+def event_value(name: str, fields: dict[str, Any]) -> bytes:
+    """A framed value of schema `name`; what is left out and may be null is null."""
     return WRITERS[name].framed({**_NULLS[name], **fields})
 
 
@@ -101,4 +104,4 @@ def consent(valid_until: int, **fields: Any) -> dict[str, Any]:
 def request(subject: str, action: str, user_id: str | None, **fields: Any) -> bytes:
     plain = {"request_id": "r-1", "requested_at": 0, "requested_by": "USER", "consent": None}
     named = {"subject": subject, "user_id": user_id, "action": action}
-    return _event("consent_request", {**plain, **named, **fields})
+    return event_value("consent_request", {**plain, **named, **fields})
