@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from streams.errors import ConfigurationError, KafkaUnreachableError
-from streams.kafka.jars import KAFKA_VERSION, java_command
+from streams.kafka.jars import KAFKA_VERSION, java_command, resolve_jars
 from streams.kafka.probe import is_ready
 from streams.kafka.processes import birth_mark, end_process, is_same_process, spawn_detached
 
@@ -130,6 +130,7 @@ def start_broker(
                 )
             return running
         _refuse_occupied(port)
+        resolve_jars(cache=cache, progress=tell)
         command = java_command(
             "kafka.Kafka", str(home / "server.properties"), jvm_args=_jvm_args(home), cache=cache
         )

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from streams.errors import ConfigurationError, KafkaUnreachableError
+from streams.errors import BrokerInstallError, ConfigurationError, KafkaUnreachableError
 from streams.kafka.broker import RunningBroker, broker_status, start_broker, stop_broker
 from streams.kafka.jars import default_cache
 from streams.kafka.processes import birth_mark, is_same_process
@@ -125,6 +125,21 @@ def test_broker_that_does_not_answer_in_time_is_ended(home: Path) -> None:
     with pytest.raises(KafkaUnreachableError, match=r"did not answer within 0\.1 s"):
         start_broker(home, timeout_s=0.1)
     assert broker_status(home) is None
+
+
+def test_first_start_without_network_says_what_it_fetches_and_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # the discard port: nobody listens
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    told: list[str] = []
+    with pytest.raises(BrokerInstallError, match="needs the network once"):
+        start_broker(tmp_path / "home", cache=tmp_path / "cache", progress=told.append)
+    assert "jar 1 of" in told[0]
+    assert broker_status(tmp_path / "home") is None
 
 
 def test_occupied_port_is_named(tmp_path: Path) -> None:
