@@ -79,34 +79,9 @@ class Driver:
         assert not self._failures, self._failures[0].str()
 
     def _send(self, send: Send, floor: Floor) -> None:
-        schema = SCHEMA_OF[send.topic]
-        event_id = send.fields["event_id"]
         at = self._times.get(send.same_time_as or "", _now() + send.shift_ms)
-        self._times[event_id] = at
-        fields = {**send.fields, "subject": send.subject, TIME_OF[schema]: at}
-        key: bytes | None = send.subject.encode()
-        value: bytes | None = None
-        partition = -1
-        match send.damage:
-            case "tombstone":
-                pass
-            case "null_key":
-                key, value = None, event_value(schema, fields)
-            case "misrouted":
-                partition = (partition_of(send.subject.encode(), self._partitions) + 1) % self._partitions
-                value = event_value(schema, fields)
-            case "mismatch":
-                value = event_value(schema, {**fields, "subject": send.subject + "x"})
-            case "invalid":
-                value = event_value(schema, {**fields, "event_id": event_id.rjust(129, "x")})
-            case "unknown_schema":
-                value = b"\x00\x00\x00\x00\x63" + event_value(schema, fields)[5:]
-            case "undecodable":
-                value = event_value(schema, fields)[:-1]
-            case "too_large":
-                value = bytes(1_048_577)
-            case _:
-                value = event_value(schema, fields)
+        self._times[send.fields["event_id"]] = at
+        key, value, home = made(send, at, self._partitions)
 
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
@@ -115,7 +90,7 @@ class Driver:
                 place, offset = (send.topic, message.partition() or 0), message.offset() or 0
                 floor.firsts[place] = min(offset, floor.firsts.get(place, offset))
 
-        self._produce(send.topic, key, value, delivered, partition)
+        self._produce(send.topic, key, value, delivered, -1 if home is None else home)
 
     def _requested(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -154,3 +129,30 @@ def with_giants(source: Source, number: int = 4) -> Source:
 
 def _now() -> int:
     return int(time.time() * 1000)
+
+
+def made(send: Send, at: int, partitions: int) -> tuple[bytes | None, bytes | None, int | None]:
+    """The key and value of a record of an event at `at`, and its partition where the partitioner may not
+    choose it.
+    """
+    schema, key, name = SCHEMA_OF[send.topic], send.subject.encode(), send.fields["event_id"]
+    fields = {**send.fields, "subject": send.subject, TIME_OF[schema]: at}
+    match send.damage:
+        case "tombstone":
+            return key, None, None
+        case "null_key":
+            return None, event_value(schema, fields), None
+        case "misrouted":
+            return key, event_value(schema, fields), (partition_of(key, partitions) + 1) % partitions
+        case "mismatch":
+            return key, event_value(schema, {**fields, "subject": send.subject + "x"}), None
+        case "invalid":
+            return key, event_value(schema, {**fields, "event_id": name.rjust(129, "x")}), None
+        case "unknown_schema":
+            return key, b"\x00\x00\x00\x00\x63" + event_value(schema, fields)[5:], None
+        case "undecodable":
+            return key, event_value(schema, fields)[:-1], None
+        case "too_large":
+            return key, bytes(1_048_577), None
+        case _:
+            return key, event_value(schema, fields), None
