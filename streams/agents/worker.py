@@ -1,0 +1,151 @@
+"""Runs a worker as a process: checks the cluster, serves the operations port, lives until a signal or a failure.
+
+Read next: `streams/cli/worker.py`.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+import faust
+
+from streams.agents.app import NotifierApp, build_app
+from streams.core.policy import Policy, make_policy
+from streams.errors import NotifierError, TopicError
+from streams.kafka.admin import describe, require_topics
+from streams.kafka.metadata import ClusterInfo
+from streams.kafka.partition_owner import Connections
+from streams.kafka.record_batches import install
+from streams.ops.health import OpsServer, Readiness
+from streams.ops.metrics import Metrics
+from streams.settings import Settings
+from streams.wire.topics import CONSENT_REQUESTS, TOPICS
+
+log = logging.getLogger(__name__)
+
+PARTITION_CHECK_S = 5.0
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until SIGTERM or SIGINT (exit code 0) or a failure (its exit code, after one clear line on stderr).
+
+    Raises:
+        NotifierError: the cluster or the settings do not allow a start.
+    """
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("streams").setLevel(logging.INFO)
+    install()
+    try:
+        import uvloop  # noqa: PLC0415 - optional: faster, not needed
+    except ImportError:
+        return asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+def clock_of(settings: Settings) -> Callable[[], int]:
+    """Return the decision clock: UTC milliseconds, shifted by the setting for simulations."""
+    if settings.clock_offset_ms:
+        log.warning(
+            "decisions are made %d ms off the real time (NOTIFIER_CLOCK_OFFSET_MS)", settings.clock_offset_ms
+        )
+    offset_ms = settings.clock_offset_ms
+    return lambda: time.time_ns() // 1_000_000 + offset_ms
+
+
+def policy_of(settings: Settings) -> Policy:
+    """Return the rules' limits that these settings state."""
+    return make_policy(
+        receipt_s=settings.max_age_receipt_s,
+        balance_s=settings.max_age_balance_s,
+        security_s=settings.max_age_security_s,
+        shipping_s=settings.max_age_shipping_s,
+        future_s=settings.future_tolerance_s,
+        max_consent_days=settings.consent_max_days,
+    )
+
+
+async def _serve(settings: Settings) -> int:
+    cluster = await require_topics(settings, [topic.name for topic in TOPICS])
+    _check_partitions(cluster)
+    metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
+    shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics)
+    app = build_app(settings, shared)
+    ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app))
+    await ops.start()
+    log.info("worker of %s: operations on http://%s:%d", settings.app_id, settings.ops_host, ops.port)
+    worker = faust.Worker(
+        app, loop=asyncio.get_running_loop(), quiet=True, override_logging=False, redirect_stdouts=False
+    )
+    watch = asyncio.create_task(_watch_partitions(settings, cluster, app), name="partition-watch")
+    try:
+        await worker.start()
+        await worker.wait_until_stopped()
+    finally:
+        watch.cancel()
+        await worker.stop()
+        await ops.stop()
+    return _exit_code(app.crash_reason or worker.crash_reason)
+
+
+def _check_partitions(cluster: ClusterInfo) -> None:
+    """Refuse topics of one key space with different partition counts: their joins would look in the wrong place.
+
+    Raises:
+        TopicError: names each count.
+    """
+    counts: dict[str, dict[int, list[str]]] = {}
+    for topic in TOPICS:
+        counts.setdefault(topic.space, {}).setdefault(cluster.topics[topic.name].partitions, []).append(
+            topic.name
+        )
+    for space, by_count in counts.items():
+        if len(by_count) > 1:
+            told = "; ".join(
+                f"{count} partitions: {', '.join(names)}" for count, names in sorted(by_count.items())
+            )
+            raise TopicError(
+                f"topics of the {space} space have different partition counts ({told}). Delete and create the odd ones with `notifier topics apply`."
+            )
+
+
+async def _watch_partitions(settings: Settings, expected: ClusterInfo, app: NotifierApp) -> None:
+    """Stop the worker when a topic is created anew or its partition count changes.
+
+    Keys have moved, nothing may be decided.
+    """
+    while True:
+        await asyncio.sleep(PARTITION_CHECK_S)
+        try:
+            present = await describe(settings)
+        except NotifierError:
+            continue  # Kafka is away: the clients reconnect by themselves
+        for topic in TOPICS:
+            before, now = expected.topics[topic.name], present.topics.get(topic.name)
+            if now is None or (now.topic_id, now.partitions) != (before.topic_id, before.partitions):
+                error = TopicError(
+                    f"topic {topic.name} was deleted, created anew or given other partitions while this worker ran; nothing more is decided. Check it with `notifier doctor`."
+                )
+                await app.crash(error)
+                return
+
+
+def _readiness(app: NotifierApp) -> Readiness:
+    reasons = tuple(app.carrier.not_ready())
+    owned = {str(number): waits_for or "nothing" for number, waits_for in app.carrier.owned().items()}
+    return Readiness(not reasons, reasons, {"partitions": owned})
+
+
+def _exit_code(reason: BaseException | None) -> int:
+    """Say why the worker ended, if it failed; return the process's exit code."""
+    if reason is None:
+        return 0
+    if isinstance(reason, NotifierError):
+        log.error("%s", reason.message)
+        return reason.exit_code
+    log.error("worker failed: %s", type(reason).__name__, exc_info=reason)
+    return 1

@@ -1,0 +1,28 @@
+"""The contract of a committer: it takes the result of a batch as one value and makes it so.
+
+Implementations: `committers/exactly_once.py`, `committers/at_least_once.py`. Read next: `partition_task.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from aiokafka import TopicPartition
+
+from streams.kafka.write_set import WriteSet
+
+Ends = Mapping[tuple[str, int], int]
+
+
+class Committer(Protocol):
+    """Makes results durable for one partition number."""
+
+    async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
+        """Write the stages in order, then the offsets; return the offset after the last record by (topic, partition).
+
+        Called with one result at a time. After any exception the caller does not know what happened and reads
+        back.
+
+        Raises:
+            FencedError: another worker owns the partition number; nothing of this result counts.
+            OutcomeUnknownError: no answer in time, or a failure on the way.
+        """

@@ -1,0 +1,49 @@
+"""What the carrier tells of itself, as a contract: `streams/ops/metrics.py` fulfils it, tests bring their own.
+
+Names are those of the closed lists in `streams/core/codes.py`. Read next: `partition_owner.py`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, Protocol
+
+
+class Observer(Protocol):
+    """Takes numbers once per merged batch; must not block or raise."""
+
+    def merged(
+        self,
+        topic: str,
+        partition: int,
+        fates: Mapping[tuple[str, str | None], int],
+        decisions: Mapping[tuple[str, str | None], int],
+        notified_kinds: Mapping[str, int],
+        append_latencies_s: Sequence[float],
+        lag_records: int,
+        lag_seconds: float,
+        transaction_seconds: float,
+    ) -> None:
+        """One topic of a committed batch."""
+
+    def barrier_wait(self, partition: int, seconds: float) -> None:
+        """A batch waited for consent."""
+
+    def restore_progress(self, partition: int, topic: str, done: int, total: int) -> None:
+        """A changelog is being read back."""
+
+    def transaction(self, outcome: Literal["committed", "aborted", "unknown"], seconds: float) -> None:
+        """A transaction ended."""
+
+    def fold(self, outcome: str, reason: str | None, count: int) -> None:
+        """Consent requests were folded."""
+
+    def misrouted(self, n: int) -> None:
+        """Records of other partitions were found."""
+
+    def dead_letter(self, reason: str, n: int) -> None:
+        """Dead letters were written."""
+
+    def rebalance(self) -> None:
+        """The group's assignment changed."""
+
+    def assigned(self, partitions: Collection[int]) -> None:
+        """These partition numbers are ours now."""

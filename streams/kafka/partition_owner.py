@@ -1,0 +1,267 @@
+"""Owning a partition number: the fence, the positions, the store, and the two things that are committed.
+
+`acquire` fences first and reads second: whoever holds the transactional id started from the offsets that this
+id will commit on. Source: DESIGN section 5. Read next: `partition_task.py`.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from time import monotonic
+
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.core.codes import ConsentOutcome, RefusalReason
+from streams.core.policy import Policy
+from streams.errors import NotifierError, OutcomeUnknownError
+from streams.failpoints import reach
+from streams.kafka.barrier import HighWatermarks
+from streams.kafka.committer import Committer
+from streams.kafka.consent_reader import ConsentReader
+from streams.kafka.metadata import ClusterInfo
+from streams.kafka.observer import Observer
+from streams.kafka.partition_store import ChangelogPositions, PartitionStore
+from streams.kafka.positions import GroupOffsets, start_positions
+from streams.kafka.restore import read_to_end
+from streams.kafka.result_writes import ResultWriter
+from streams.kafka.telling import tell_merged
+from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.write_set import WriteSet
+from streams.kernel.batch_result import BatchResult
+from streams.kernel.fold_batch import FoldResult, fold_batches
+from streams.kernel.interpret import Interpreter
+from streams.kernel.record_batch import RecordBatch
+from streams.settings import Settings
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, EVENT_TOPICS, NOTIFIER_STATE
+
+log = logging.getLogger(__name__)
+
+INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
+Clock = Callable[[], int]
+"""Returns the present as UTC milliseconds."""
+
+
+class Connections:
+    """What the partitions of one worker share."""
+
+    def __init__(
+        self, settings: Settings, cluster: ClusterInfo, policy: Policy, clock: Clock, observer: Observer
+    ) -> None:
+        self.settings = settings
+        self.cluster = cluster
+        self.policy = policy
+        self.clock = clock
+        self.observer = observer
+        self.partitions = cluster.topics[CONSENT_REQUESTS].partitions
+        self.watermarks = HighWatermarks(settings)
+        self.requests = ConsentReader(settings)
+        self.offsets = GroupOffsets(settings)
+
+    async def start(self) -> None:
+        """Connect all of them."""
+        await self.watermarks.start()
+        await self.requests.start()
+        await self.offsets.start()
+
+    async def stop(self) -> None:
+        """Disconnect all of them."""
+        await self.requests.stop()
+        await self.watermarks.stop()
+        await self.offsets.stop()
+
+
+class PartitionOwner:
+    """One owned partition number. Not safe for concurrent use: its task is its only caller.
+
+    Args:
+        make_committer: gives the committer of decisions for this partition's transactional producer.
+        store: a frozen store of the same partition from an earlier assignment, or a new one.
+    """
+
+    def __init__(
+        self,
+        shared: Connections,
+        partition: int,
+        make_committer: Callable[[TransactionalProducer], Committer],
+        store: PartitionStore,
+    ) -> None:
+        settings = shared.settings
+        self.partition = partition
+        self.observer = shared.observer
+        self._shared = shared
+        self._store = store
+        self._producer = TransactionalProducer(settings, "subject", partition)
+        self._committer = make_committer(self._producer)
+        self._is_chained = settings.guarantee == "exactly_once"
+        self._writer = ResultWriter(shared.cluster, partition, shared.policy.version)
+        self._interpreter = Interpreter(
+            settings.app_id,
+            partition,
+            shared.partitions,
+            shared.policy,
+            replay=not self._is_chained,
+            max_value_bytes=settings.max_value_bytes,
+        )
+        self._positions: dict[str, int] = {}
+        self._chain_head = ""
+
+    @property
+    def store(self) -> PartitionStore:
+        """Return the store, as committed."""
+        return self._store
+
+    @property
+    def request_offset(self) -> int:
+        """Return the offset below which every consent request is folded."""
+        return self._positions[CONSENT_REQUESTS]
+
+    async def acquire(self) -> None:
+        """Fence earlier owners, then restore and find the positions.
+
+        Raises:
+            OutcomeUnknownError: the cluster did not answer; worth trying again.
+            TopicError: the positions do not fit the logs.
+        """
+        await self._producer.open()
+        try:
+            await self._restore()
+            committed = await self._shared.offsets.committed(INPUTS, self.partition)
+            ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
+        except (KafkaError, TimeoutError) as error:
+            raise OutcomeUnknownError(f"{type(error).__name__} while restoring; trying again") from error
+        marker = self._store.marker
+        self._positions = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
+        self._chain_head = marker.chain_head if marker is not None else ""
+
+    async def release(self) -> None:
+        """Let go of the fence and the reader. Never raises."""
+        self._shared.requests.remove(self.partition)
+        await self._producer.close()
+
+    def read_requests(self, receiver: Callable[[RecordBatch], None]) -> None:
+        """Have consent requests delivered from the folded position on."""
+        self._shared.requests.add(self.partition, self.request_offset, receiver)
+
+    async def request_high_watermark(self) -> int:
+        """Return how far requests have been appended by now.
+
+        Raises:
+            OutcomeUnknownError: the cluster did not answer.
+        """
+        try:
+            return await self._shared.watermarks.of(self.partition)
+        except (KafkaError, TimeoutError) as error:
+            raise OutcomeUnknownError(f"{type(error).__name__} at the barrier; trying again") from error
+
+    def not_done(self, batches: Sequence[RecordBatch]) -> list[RecordBatch]:
+        """Return what of `batches` lies at or after the positions.
+
+        Raises:
+            NotifierError: records between the position and a batch were never seen.
+        """
+        rest = []
+        reached = dict(self._positions)
+        for batch in batches:
+            position = reached[batch.topic]
+            if batch.next_offset <= position:
+                continue
+            if batch.position > position:
+                where = f"{batch.topic}-{batch.partition}"
+                raise NotifierError(
+                    f"{where}: records from offset {position} to {batch.position} were skipped by the reader; restarting reads them"
+                )
+            rest.append(batch.since(position))
+            reached[batch.topic] = batch.next_offset
+        return rest
+
+    async def fold(self, batches: Sequence[RecordBatch]) -> None:
+        """Fold consent requests and commit them with their position, in a transaction whatever the guarantee.
+
+        Raises:
+            FencedError, OutcomeUnknownError: see `TransactionalProducer.transact`.
+        """
+        waiting = self.not_done(batches)
+        if not waiting:
+            return
+        result = fold_batches(waiting, self._store, self._shared.partitions, self._shared.policy)
+        await reach("fold")
+        positions = self._positions | {CONSENT_REQUESTS: result.next_offset}
+        marker = self._writer.marker(positions, self._chain_head, self._shared.clock())
+        writes, encoded = self._writer.folds(result, self._store)
+        states = self._writer.states({}, self._store, marker)
+        started = monotonic()
+        ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
+        self._store.merge_consents(encoded, ends.get((CONSENT_STATE, self.partition), 0))
+        self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
+        self._positions = positions
+        self._tell_fold(result)
+
+    def decide(self, batches: Sequence[RecordBatch]) -> BatchResult:
+        """Decide records at this moment, on a staged overlay. Never raises for what records contain."""
+        return self._interpreter.decide(batches, self._store, self.request_offset, self._shared.clock())
+
+    async def commit(
+        self, result: BatchResult, batches: Sequence[RecordBatch], lags: Callable[[str], int]
+    ) -> None:
+        """Commit a result with its positions, then merge its overlay; after an exception nothing is merged.
+
+        Raises:
+            FencedError, OutcomeUnknownError: see `Committer.commit`.
+        """
+        moved = {item.topic: item.next_offset for item in result.inputs}
+        positions = self._positions | moved
+        outputs, head = self._writer.outputs(result, self._chain_head if self._is_chained else None)
+        marker = self._writer.marker(positions, head, result.decided_at)
+        states = self._writer.states(result.states, self._store, marker)
+        started = monotonic()
+        offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
+        try:
+            ends = await self._committer.commit([outputs, states], offsets)
+        except NotifierError:
+            self.observer.transaction("unknown", monotonic() - started)
+            raise
+        seconds = monotonic() - started
+        self.observer.transaction("committed", seconds)
+        self._store.merge_states(result.states, marker, ends[NOTIFIER_STATE, self.partition])
+        self._positions, self._chain_head = positions, head
+        tell_merged(self.observer, result, batches, lags, seconds, self._shared.clock())
+
+    async def _transact(
+        self, writes: Sequence[WriteSet], moved: dict[str, int], started: float
+    ) -> dict[tuple[str, int], int]:
+        offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
+        try:
+            ends = await self._producer.transact(writes, offsets, self._shared.settings.app_id)
+        except NotifierError:
+            self.observer.transaction("unknown", monotonic() - started)
+            raise
+        self.observer.transaction("committed", monotonic() - started)
+        return ends
+
+    async def _restore(self) -> None:
+        """Read both changelogs from where the store stands to their ends."""
+        store = self._store
+        consents = await self._read_back(
+            CONSENT_STATE,
+            store.positions.consents,
+            lambda batch: store.load_consents(batch.keys, batch.values),
+        )
+        states = await self._read_back(
+            NOTIFIER_STATE, store.positions.states, lambda batch: store.load_states(batch.keys, batch.values)
+        )
+        store.positions = ChangelogPositions(consents, states)
+
+    async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:
+        await reach("restore")
+
+        def progress(done: int, total: int) -> None:
+            self.observer.restore_progress(self.partition, topic, done, total)
+
+        return await read_to_end(self._shared.settings, topic, self.partition, start, take, progress)
+
+    def _tell_fold(self, result: FoldResult) -> None:
+        for _, answer in result.answers:
+            reason = None if answer.reason is None else RefusalReason(answer.reason).name
+            self.observer.fold(ConsentOutcome(answer.outcome).name, reason, 1)
+        for letter in result.dead_letters:
+            self.observer.dead_letter(letter.reason.name, 1)

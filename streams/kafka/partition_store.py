@@ -1,0 +1,131 @@
+"""What a worker keeps in memory for one partition number: consents and subject states, as the log has them.
+
+Consents stay the raw bytes of `consent.state` until a record asks for them, then are prepared once and kept
+in a bounded cache: loading two million subjects costs no decoding, and memory is little more than the bytes.
+States are the packed values of the core. A store holds only what was committed; a batch works on its own
+overlay and merges it after the commit. May import wire and core. Read next: `restore.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from streams.core.consent import ConsentState
+from streams.core.prepared import PreparedConsent, prepare
+from streams.core.subject_state import EMPTY_STATE, SubjectState, apply_chunk
+from streams.wire.codec import (
+    PositionMarker,
+    decode_consent_state,
+    decode_position_marker,
+    decode_subject_state,
+)
+
+MARKER_KEY = b"\x00position"
+CHUNK_SEPARATOR = b"\x1f"
+PREPARED_LIMIT = 200_000
+_UNREADABLE = prepare(ConsentState(subject="", holders=(), suspended=True))
+
+
+class ChangelogPositions(NamedTuple):
+    """Offsets up to which a store has taken in its two changelogs."""
+
+    consents: int
+    states: int
+
+
+class PartitionStore:
+    """Consents and subject states of one partition number; keys are the subjects' raw bytes."""
+
+    def __init__(self) -> None:
+        self.positions = ChangelogPositions(0, 0)
+        self.marker: PositionMarker | None = None
+        self._consents: dict[bytes, bytes] = {}
+        self._prepared: dict[bytes, PreparedConsent] = {}
+        self._states: dict[bytes, SubjectState] = {}
+
+    def __len__(self) -> int:
+        """Return the number of subjects with a consent state."""
+        return len(self._consents)
+
+    def prepared(self, key: bytes) -> PreparedConsent | None:
+        """Return what is needed to decide for a subject.
+
+        None: no consent. State that cannot be read counts as suspended. Never raises.
+        """
+        found = self._prepared.get(key)
+        if found is not None:
+            return found
+        value = self._consents.get(key)
+        if value is None:
+            return None
+        state = decode_consent_state(value)
+        found = _UNREADABLE if state is None else prepare(state)
+        if len(self._prepared) >= PREPARED_LIMIT:
+            self._prepared.clear()
+        self._prepared[key] = found
+        return found
+
+    def consent_state(self, key: bytes) -> ConsentState | None:
+        """Return a subject's consents.
+
+        An unreadable one comes back suspended and empty, so that nothing is told until a readable request.
+        """
+        value = self._consents.get(key)
+        if value is None:
+            return None
+        return decode_consent_state(value) or ConsentState(
+            subject=key.decode("utf-8", "replace"), holders=(), suspended=True
+        )
+
+    def state(self, key: bytes) -> SubjectState:
+        """Return what processing remembers of a subject. Never raises."""
+        return self._states.get(key, EMPTY_STATE)
+
+    def load_consents(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> None:
+        """Take in a run of `consent.state` records in log order; null values delete."""
+        known = self._consents
+        known.update(zip(keys, values, strict=True))  # type: ignore[arg-type]
+        if None in values:
+            for key in keys:
+                if key is not None and known.get(key, b"") is None:
+                    del known[key]
+        if self._prepared:
+            self._prepared.clear()
+
+    def load_states(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> None:
+        """Take in a run of `notifier.state` records in log order.
+
+        Chunks of subjects and the position marker.
+        """
+        states = self._states
+        for key, value in zip(keys, values, strict=True):
+            if key is None:
+                continue
+            if key == MARKER_KEY:
+                self.marker = decode_position_marker(value) if value is not None else None
+                continue
+            subject, _, suffix = key.rpartition(CHUNK_SEPARATOR)
+            first_entry, entries = decode_subject_state(value) if value is not None else (0, None)
+            state = apply_chunk(states.get(subject, EMPTY_STATE), suffix, first_entry, entries)
+            if state == EMPTY_STATE:
+                states.pop(subject, None)
+            else:
+                states[subject] = state
+
+    def merge_consents(self, changes: Mapping[bytes, bytes | None], position: int) -> None:
+        """Take in committed folds: encoded states by subject, None where the subject was deleted."""
+        for key, value in changes.items():
+            self._prepared.pop(key, None)
+            if value is None:
+                self._consents.pop(key, None)
+                self._states.pop(key, None)
+            else:
+                self._consents[key] = value
+        self.positions = self.positions._replace(consents=max(position, self.positions.consents))
+
+    def merge_states(
+        self, changes: Mapping[bytes, SubjectState], marker: PositionMarker, position: int
+    ) -> None:
+        """Take in the committed overlay of a batch."""
+        self._states.update(changes)
+        self.marker = marker
+        self.positions = self.positions._replace(states=max(position, self.positions.states))

@@ -1,0 +1,94 @@
+"""Where to go on: the group's committed offsets, compared with the position marker and the logs.
+
+The greater of committed offset and marker wins: group offsets that were deleted or reset do not repeat what
+is done. A log that ends below a position,
+another cluster, or a topic created anew means that positions mean nothing any more: the worker refuses, and
+    says what to do. Source: DESIGN section 5. Read next: `partition_owner.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from streams.errors import TopicError
+from streams.kafka.connection import client_options
+from streams.kafka.metadata import ClusterInfo
+from streams.settings import Settings
+from streams.wire.codec import PositionMarker
+
+CURE = "if that is intended, start with another NOTIFIER_APP_ID or delete the topics notifier.state and consent.state"
+
+
+class GroupOffsets:
+    """Reads committed offsets and log ranges over connections of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._group_id = settings.app_id
+        self._admin = AIOKafkaAdminClient(**client_options(settings))
+        self._consumer = AIOKafkaConsumer(
+            **client_options(settings), enable_auto_commit=False, isolation_level="read_uncommitted"
+        )
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._admin.start()
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._admin.close()
+        await self._consumer.stop()
+
+    async def committed(self, topics: Sequence[str], partition: int) -> dict[str, int]:
+        """Return the group's committed next offsets; topics without one are absent.
+
+        Raises:
+            aiokafka.errors.KafkaError: the coordinator did not answer.
+        """
+        tps = [TopicPartition(topic, partition) for topic in topics]
+        found = await self._admin.list_consumer_group_offsets(self._group_id, partitions=tps)
+        return {tp.topic: meta.offset for tp, meta in found.items() if meta.offset >= 0}
+
+    async def ranges(self, topics: Sequence[str], partition: int) -> dict[str, tuple[int, int]]:
+        """Return each log's first offset and end."""
+        tps = [TopicPartition(topic, partition) for topic in topics]
+        firsts = await self._consumer.beginning_offsets(tps)
+        ends = await self._consumer.end_offsets(tps)
+        return {tp.topic: (firsts[tp], ends[tp]) for tp in tps}
+
+
+def start_positions(
+    committed: Mapping[str, int],
+    marker: PositionMarker | None,
+    ranges: Mapping[str, tuple[int, int]],
+    cluster: ClusterInfo,
+    partition: int,
+) -> dict[str, int]:
+    """Return where to read each topic on, raised to the log's start where retention removed unread records.
+
+    Raises:
+        TopicError: another cluster, a topic created anew, or a log that ends below its position.
+    """
+    marked: dict[str, int] = {}
+    if marker is not None:
+        if marker.cluster_id != cluster.cluster_id:
+            raise TopicError(
+                f"notifier.state-{partition} was written for cluster {marker.cluster_id}, this is {cluster.cluster_id}; {CURE}"
+            )
+        for place in marker.positions:
+            known = cluster.topics.get(place.topic)
+            if known is not None and known.topic_id != place.topic_id:
+                raise TopicError(
+                    f"topic {place.topic} was deleted and created anew since partition {partition} was last processed; {CURE}"
+                )
+            marked[place.topic] = place.next_offset
+    positions: dict[str, int] = {}
+    for topic, (first, end) in ranges.items():
+        position = max(committed.get(topic, 0), marked.get(topic, 0))
+        if position > end:
+            raise TopicError(
+                f"{topic}-{partition} ends at offset {end}, but offset {position} was processed: records were lost; {CURE}"
+            )
+        positions[topic] = max(position, first)
+    return positions

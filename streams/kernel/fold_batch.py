@@ -1,0 +1,118 @@
+"""Folds fetched consent requests into the states of their subjects. Pure, like deciding.
+
+Every key's partition is checked: a request of a key that lives elsewhere can do nothing here and becomes a
+dead letter. May import wire and core. Source: docs/rules.md section 8. Read next:
+`streams/kafka/partition_task.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from streams.core.codes import ConsentAction, ConsentOutcome, Reason, RefusalReason
+from streams.core.consent import ConsentState
+from streams.core.fold import fold
+from streams.core.policy import Policy
+from streams.kernel.batch_result import DeadLetter
+from streams.kernel.record_batch import RecordBatch
+from streams.wire.codec import ConsentResult, decode_consent_request
+from streams.wire.frame import SCHEMA_ID_HEADER
+from streams.wire.headers import dead_letter_headers
+from streams.wire.partition import partition_of
+
+
+class ConsentView(Protocol):
+    """What folding needs to know: the committed consents of a subject."""
+
+    def consent_state(self, key: bytes) -> ConsentState | None:
+        """Return a subject's consents, None without any."""
+
+
+@dataclass(slots=True)
+class FoldResult:
+    """What a run of requests does; `changes` holds None where a subject was erased."""
+
+    next_offset: int
+    changes: dict[bytes, ConsentState | None] = field(default_factory=dict)
+    answers: list[tuple[bytes, ConsentResult]] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+
+
+def fold_batches(
+    batches: Sequence[RecordBatch], view: ConsentView, partitions: int, policy: Policy
+) -> FoldResult:
+    """Fold every request of `batches` (one partition, in offset order, not empty).
+
+    Never raises for what requests contain.
+    """
+    result = FoldResult(batches[-1].next_offset)
+    for batch in batches:
+        for index, key in enumerate(batch.keys):
+            _fold_one(batch, index, key, view, partitions, policy, result)
+    return result
+
+
+def _fold_one(
+    batch: RecordBatch,
+    index: int,
+    key: bytes | None,
+    view: ConsentView,
+    partitions: int,
+    policy: Policy,
+    result: FoldResult,
+) -> None:
+    offset = batch.offsets[index]
+    if not key:
+        _dead_letter(batch, index, Reason.NO_KEY, result)
+        return
+    value = batch.values[index]
+    request = None if value is None else decode_consent_request(value, batch.header(index, SCHEMA_ID_HEADER))
+    subject = key.decode("utf-8", "replace")
+    if partition_of(key, partitions) != batch.partition:
+        _dead_letter(batch, index, Reason.MISROUTED, result)
+        refusal = RefusalReason.MISROUTED
+        result.answers.append(
+            (
+                key,
+                ConsentResult(
+                    "",
+                    subject,
+                    None,
+                    ConsentAction.UNKNOWN,
+                    ConsentOutcome.REFUSED,
+                    refusal,
+                    None,
+                    None,
+                    offset,
+                ),
+            )
+        )
+        return
+    is_mismatch = request is not None and request.subject.encode() != key
+    known = result.changes[key] if key in result.changes else view.consent_state(key)
+    outcome = fold(
+        known, subject, None if is_mismatch else request, batch.timestamps_ms[index], offset, policy
+    )
+    if outcome.state != known:
+        result.changes[key] = outcome.state
+    result.answers.append(
+        (
+            key,
+            ConsentResult(
+                request.request_id if request is not None else "",
+                subject,
+                request.user_id if request is not None and not is_mismatch else None,
+                request.action if request is not None else ConsentAction.UNKNOWN,
+                outcome.outcome,
+                RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason,
+                outcome.version,
+                outcome.effective_at,
+                offset,
+            ),
+        )
+    )
+
+
+def _dead_letter(batch: RecordBatch, index: int, reason: Reason, result: FoldResult) -> None:
+    headers = dead_letter_headers(batch.topic, batch.partition, batch.offsets[index], reason)
+    result.dead_letters.append(DeadLetter(batch.keys[index], headers, reason))

@@ -1,0 +1,101 @@
+"""A fetched run of one partition's records as columns, not objects.
+
+Whoever fills it (aiokafka's records now, raw record batches later) hands over parallel columns; nobody
+downstream sees a record object. Imports nothing. Read next: `interpret.py`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Self
+
+Headers = Sequence[tuple[str, bytes | None]]
+NO_HEADERS: Headers = ()
+
+
+class RecordBatch:
+    """Columns of equal length, in offset order.
+
+    Attributes:
+        topic, partition: where the records were read.
+        offsets: rising; holes (control records, compaction, aborted transactions) are normal.
+        keys, values: raw bytes, None for null.
+        timestamps_ms: the record's time; the broker's append time where the topic is LogAppendTime.
+        headers: per record, in wire order.
+        position: where reading stood before this batch; a reader that expects less than this has lost
+            records.
+        next_offset: where reading goes on; at least the last offset + 1, beyond it after holes.
+
+    A batch may be empty and still move `next_offset` on.
+    """
+
+    __slots__ = (
+        "headers",
+        "keys",
+        "next_offset",
+        "offsets",
+        "partition",
+        "position",
+        "timestamps_ms",
+        "topic",
+        "values",
+    )
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        offsets: Sequence[int],
+        timestamps_ms: Sequence[int],
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers],
+        position: int,
+        next_offset: int,
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.offsets = offsets
+        self.timestamps_ms = timestamps_ms
+        self.keys = keys
+        self.values = values
+        self.headers = headers
+        self.position = position
+        self.next_offset = next_offset
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def header(self, index: int, name: str) -> bytes | None:
+        """Return the last header of that name of record `index`, None if there is none. Never raises."""
+        for header_name, value in reversed(self.headers[index]):
+            if header_name == name:
+                return value
+        return None
+
+    def split(self, count: int) -> tuple[Self, Self | None]:
+        """Return the first `count` records and the rest (None when nothing is left). Never raises."""
+        if count >= len(self.offsets):
+            return self, None
+        cut = self.offsets[count]
+        return self._slice(0, count, self.position, cut), self._slice(
+            count, len(self.offsets), cut, self.next_offset
+        )
+
+    def since(self, offset: int) -> Self:
+        """Return the records at or after `offset`; the whole batch if none lies before it. Never raises."""
+        if not self.offsets or self.offsets[0] >= offset:
+            return self
+        return self._slice(bisect_left(self.offsets, offset), len(self.offsets), offset, self.next_offset)
+
+    def _slice(self, start: int, stop: int, position: int, next_offset: int) -> Self:
+        return type(self)(
+            self.topic,
+            self.partition,
+            self.offsets[start:stop],
+            self.timestamps_ms[start:stop],
+            self.keys[start:stop],
+            self.values[start:stop],
+            self.headers[start:stop],
+            position,
+            next_offset,
+        )

@@ -1,0 +1,89 @@
+"""A cluster with all topics for one test, and clients of another library than the product's."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
+
+from streams.kafka.broker import RunningBroker, start_broker
+
+ROOT = Path(__file__).parents[2]
+TREE = Path(os.environ.get("TREE_UNDER_TEST", ROOT))
+"""The tree that worker processes run; tests/broken sets another one."""
+DEADLINE_S = 60.0
+
+
+class Cluster:
+    """A running broker with the topics applied; `partitions` of each."""
+
+    def __init__(self, running: RunningBroker, partitions: int) -> None:
+        self.running = running
+        self.bootstrap = running.bootstrap
+        self.partitions = partitions
+
+    def producer(self, **options: Any) -> Producer:
+        """Return a librdkafka producer that partitions as Java does, unless told otherwise."""
+        return Producer({"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "acks": "all", **options})
+
+    def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
+        """Return every record of a topic up to its present end, partition by partition."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "harness",
+                "enable.auto.commit": False,
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+            }
+        )
+        try:
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+            found, ended = [], set()
+            deadline = time.monotonic() + DEADLINE_S
+            while len(ended) < len(partitions) and time.monotonic() < deadline:
+                for message in consumer.consume(5000, 0.2):
+                    if message.error() is not None:
+                        ended.add(message.partition())
+                    else:
+                        found.append(message)
+            assert len(ended) == len(partitions), f"{topic} was not read to its end"
+            return sorted(found, key=lambda message: (message.partition(), message.offset()))
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def cluster(home: Path, partitions: int = 4) -> Iterator[Cluster]:
+    """Start a broker of its own with all topics; stop it at the end."""
+    with start_broker(home) as running:
+        command = [sys.executable, "-m", "streams.cli", "topics", "apply", "--kafka", running.bootstrap]
+        subprocess.run([*command, "--partitions", str(partitions)], cwd=ROOT, check=True, capture_output=True, timeout=60)
+        yield Cluster(running, partitions)
+
+
+def eventually(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, pause_s: float = 0.1) -> Any:
+    """Return the first true answer of `condition`; fail with `what` after the deadline."""
+    deadline = time.monotonic() + deadline_s
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
+        time.sleep(pause_s)
+
+
+def as_json(text: str) -> Any:
+    """Return parsed JSON, or fail with the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise AssertionError(f"not JSON: {text[:500]}") from None

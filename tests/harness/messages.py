@@ -1,0 +1,169 @@
+"""Events, grants and revocations for tests with a worker, and what came out of them.
+
+Encoded by fastavro from the schema files, not by the product's codec.
+"""
+
+import io
+import json
+import struct
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import fastavro
+from confluent_kafka import Message, Producer
+
+from tests.harness.cluster import ROOT, Cluster, eventually
+
+_IDS = json.loads((ROOT / "schemas" / "ids.json").read_text())
+_SCHEMAS = {name: fastavro.parse_schema(json.loads((ROOT / "schemas" / f"{name}.avsc").read_text())) for name in _IDS}
+YEAR_MS = 364 * 86_400_000
+
+
+def encode(schema: str, value: dict[str, Any]) -> bytes:
+    """Return a value with its Confluent frame."""
+    buffer = io.BytesIO(b"")
+    fastavro.schemaless_writer(buffer, _SCHEMAS[schema], value)
+    return b"\0" + struct.pack(">I", _IDS[schema]) + buffer.getvalue()
+
+
+def decode(schema: str, value: bytes) -> dict[str, Any]:
+    """Return the fields of a framed value."""
+    assert value[:5] == b"\0" + struct.pack(">I", _IDS[schema]), "another schema's frame"
+    record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(value[5:]), _SCHEMAS[schema], None)
+    return record
+
+
+def now_ms() -> int:
+    """Return the present, UTC milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def transaction(subject: str, event_id: str, **fields: Any) -> bytes:
+    """Return a posted card payment of 12.34 EUR that happened now, unless `fields` say otherwise."""
+    return encode(
+        "bank_transaction",
+        {
+            "event_id": event_id,
+            "subject": subject,
+            "occurred_at": now_ms(),
+            "status": "POSTED",
+            "amount_minor": -1234,
+            "currency": "EUR",
+            "merchant_name": "Test Shop",
+            **fields,
+        },
+    )
+
+
+def consent(**fields: Any) -> dict[str, Any]:
+    """Return a consent to everything in full for a year, unless `fields` say otherwise."""
+    return {
+        "consent_id": "consent-1",
+        "version": 0,
+        "purposes": ["RECEIPT", "BALANCE", "SHIPPING", "SECURITY"],
+        "detail_level": "FULL",
+        "direction": "BOTH",
+        "channel_ref": "channel-1",
+        "effective_at": 0,
+        "valid_until": now_ms() + YEAR_MS,
+        "revoked_at": None,
+        "notice_id": "notice-1",
+        "notice_hash": "0" * 64,
+        "locale": "en",
+        "timezone": "UTC",
+        "preferences": {"min_amount_minor": None, "currency": None, "low_balance_minor": None},
+        **fields,
+    }
+
+
+def request(subject: str, action: str, user_id: str | None = "user-1", **fields: Any) -> bytes:
+    """Return a consent request; GRANT and CHANGE carry a full consent."""
+    given = consent() if action in ("GRANT", "CHANGE") else None
+    return encode(
+        "consent_request",
+        {
+            "request_id": f"{action}-{subject}-{time.time_ns()}",
+            "subject": subject,
+            "user_id": user_id,
+            "action": action,
+            "requested_at": now_ms(),
+            "requested_by": "USER",
+            "consent": given,
+            **fields,
+        },
+    )
+
+
+def acknowledged(producer: Producer, topic: str, records: Iterable[tuple[str, bytes | None]]) -> None:
+    """Send records and return when every one was acknowledged."""
+    failed: list[Any] = []
+
+    def told(error: Any, _: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for key, value in records:
+        while True:
+            try:
+                producer.produce(topic, value, key, on_delivery=told)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(60) == 0 and not failed, failed[:3]
+
+
+def grant_all(cluster: Cluster, subjects: Sequence[str]) -> None:
+    """Grant everything for each subject to `user of it`, and wait until every request is answered."""
+    answered = len(cluster.read("consent.results"))
+    acknowledged(
+        cluster.producer(),
+        "consent.requests",
+        ((subject, request(subject, "GRANT", f"user-of-{subject}")) for subject in subjects),
+    )
+    eventually("grants are folded", lambda: len(cluster.read("consent.results")) >= answered + len(subjects), pause_s=0.3)
+
+
+def notifications(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return every committed notification with its headers under `headers` and its append time under `appended_ms`."""
+    found = []
+    for message in cluster.read("messenger-delivery"):
+        headers = {name: (value or b"").decode() for name, value in message.headers() or ()}
+        fields = decode("notification", message.value())
+        found.append({**fields, "headers": headers, "appended_ms": message.timestamp()[1], "key": message.key().decode()})
+    return found
+
+
+def batches(cluster: Cluster) -> list[dict[str, Any]]:
+    """Return every DecisionBatch, partition by partition."""
+    return [decode("decision_batch", message.value()) for message in cluster.read("notifier.decisions")]
+
+
+def decided_to(cluster: Cluster) -> dict[tuple[str, int], int]:
+    """Return how far decisions have come: next offset by (topic, partition)."""
+    reached: dict[tuple[str, int], int] = {}
+    for batch in batches(cluster):
+        for item in batch["inputs"]:
+            reached[item["topic"], batch["partition"]] = item["next_offset"]
+    return reached
+
+
+def reasons(cluster: Cluster) -> dict[str, int]:
+    """Return the records by "FATE REASON" (NOTIFY and DUPLICATE alone) that the batches state."""
+    total: dict[str, int] = {}
+    for batch in batches(cluster):
+        for entry in batch["counts"]:
+            name = entry["fate"] if entry["reason"] is None else f"{entry['fate']} {entry['reason']}"
+            total[name] = total.get(name, 0) + entry["count"]
+    return total
+
+
+def wait_decided(cluster: Cluster, records: int, deadline_s: float = 60) -> dict[str, int]:
+    """Wait until that many records met their fate; return them by reason."""
+    eventually(
+        f"{records} records are decided",
+        lambda: sum(reasons(cluster).values()) >= records,
+        deadline_s,
+        pause_s=0.5,
+    )
+    return reasons(cluster)

@@ -1,0 +1,45 @@
+"""Columns are cut without losing a record or a position."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.kernel.record_batch import RecordBatch
+
+
+def batch(offsets: list[int], position: int, next_offset: int) -> RecordBatch:
+    keys = [str(offset).encode() for offset in offsets]
+    return RecordBatch("t", 0, offsets, offsets, keys, keys, [()] * len(offsets), position, next_offset)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> RecordBatch:
+    offsets = sorted(draw(st.sets(st.integers(5, 60), max_size=20)))
+    end = (offsets[-1] + 1 if offsets else 5) + draw(st.integers(0, 3))
+    return batch(offsets, 5, end)
+
+
+@given(batches(), st.integers(1, 25))
+def test_a_split_keeps_every_record_and_joins_at_its_positions(whole: RecordBatch, count: int) -> None:
+    head, rest = whole.split(count)
+    assert head.position == whole.position
+    if rest is None:
+        assert head is whole
+        return
+    assert [*head.offsets, *rest.offsets] == list(whole.offsets)
+    assert (head.next_offset, rest.next_offset) == (rest.position, whole.next_offset)
+    assert len(head) == count
+
+
+@given(batches(), st.integers(0, 70))
+def test_since_keeps_what_lies_at_or_after_the_offset(whole: RecordBatch, offset: int) -> None:
+    rest = whole.since(offset)
+    assert list(rest.offsets) == [known for known in whole.offsets if known >= offset]
+    assert list(rest.keys) == [str(known).encode() for known in rest.offsets]
+    assert rest.next_offset == whole.next_offset
+
+
+def test_the_last_header_of_a_name_counts() -> None:
+    columns = RecordBatch("t", 0, [1], [1], [b"k"], [b"v"], [[("a", b"1"), ("a", b"2"), ("b", None)]], 1, 2)
+    assert columns.header(0, "a") == b"2"
+    assert columns.header(0, "b") is None
+    assert columns.header(0, "c") is None
