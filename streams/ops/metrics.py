@@ -2,8 +2,8 @@
 
 The table makes the prometheus_client objects, `docs/metrics.md` and the test of label bounds; nothing else
 names a metric. Label values come from the closed lists of `core.codes` or from the assignment (topic,
-partition), so the number of series is bounded whatever the input holds: a name that no list knows counts as UNKNOWN. Only
-merged (committed) batches are counted. Imports core and prometheus_client. Read next: `health.py`.
+partition), so the number of series is bounded whatever the input holds: a name that no list knows counts as
+UNKNOWN. Only merged (committed) batches are counted. Imports core, prometheus_client. Read next: `health.py`.
 """
 
 import platform
@@ -207,7 +207,7 @@ class Metrics:
                 self._histograms[spec.name] = Histogram(spec)
                 self.registry.register(self._histograms[spec.name])
 
-    def merged(  # noqa: PLR0917 - one call per batch says all of it
+    def merged(
         self,
         topic: str,
         partition: int,
@@ -309,8 +309,9 @@ def as_markdown() -> str:
             "|---|---|---|---|",
             *rows,
             "",
-            "Values of `fate` and of a decision's `outcome` are those of `Fate`, of `reason` those of `Reason`",
-            "or (consent requests) `RefusalReason`, of `kind` those of `Kind` in `streams/core/codes.py`;",
+            "Values of `fate` and of a decision's `outcome` are those of `Fate`, of `reason` those of",
+            "`Reason` or (of consent requests) `RefusalReason`, of `kind` those of `Kind`, all in",
+            "`streams/core/codes.py`;",
             f"`{NO_REASON}` stands for no reason. `process_*` beside these are Prometheus' own.",
             "",
             "Buckets, in seconds:",

@@ -1,0 +1,155 @@
+"""What the harness asks of the broker, through librdkafka: no contender shares this code.
+
+Progress is read from outside: offsets that a contender's consumer group committed, and ends of its topics.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from bench.workload import PARTITIONS
+
+TIMEOUT_S = 30.0
+PATIENCE_S = 60.0
+POLL_S = 0.2
+TELL_EVERY = 50_000
+ID_AT = slice(6, 42)  # a Notification's first field, after the frame (5 bytes) and its length (1 byte)
+
+_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+Tell = Callable[[int], None]
+Result = TypeVar("Result")
+
+
+class Cluster:
+    """The broker under measurement, seen from outside."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self._admin = AdminClient({"bootstrap.servers": bootstrap})
+
+    def create(self, topics: Mapping[str, Mapping[str, str]]) -> None:
+        """Create topics (name -> config), each with the partitions of the workload."""
+        new = [NewTopic(name, PARTITIONS, 1, config=dict(config)) for name, config in topics.items()]
+        for future in self._admin.create_topics(new).values():
+            future.result(TIMEOUT_S)
+
+    def recreate(self, topics: Mapping[str, Mapping[str, str]]) -> None:
+        """Empty topics by deleting and creating them; waits until the deletion is through."""
+        present = [name for name in topics if name in self._admin.list_topics(timeout=TIMEOUT_S).topics]
+        for future in self._admin.delete_topics(present).values() if present else ():
+            future.result(TIMEOUT_S)
+        _patiently(lambda: self.create(topics))
+
+    def forget_group(self, group: str) -> None:
+        """Delete a consumer group and its offsets, once its last member has left."""
+        if group not in {
+            found.group_id for found in self._admin.list_consumer_groups().result(TIMEOUT_S).valid
+        }:
+            return
+        _patiently(lambda: self._admin.delete_consumer_groups([group])[group].result(TIMEOUT_S))
+
+    def rewind(self, group: str, topic: str) -> None:
+        """Set a group's offsets of one topic to its beginning, once its last member has left."""
+        zero = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+        request = [ConsumerGroupTopicPartitions(group, zero)]
+        _patiently(lambda: self._admin.alter_consumer_group_offsets(request)[group].result(TIMEOUT_S))
+
+    def committed(self, group: str, topic: str) -> list[int]:
+        """The offsets that a group has committed of each partition; 0 where it has none yet."""
+        wanted = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        request = [ConsumerGroupTopicPartitions(group, wanted)]
+        try:
+            answer = self._admin.list_consumer_group_offsets(request)[group].result(TIMEOUT_S)
+        except KafkaException:  # the group does not exist yet
+            return [0] * PARTITIONS
+        by_partition = {place.partition: place.offset for place in answer.topic_partitions}
+        return [max(by_partition.get(partition, 0), 0) for partition in range(PARTITIONS)]
+
+    def ends(self, topic: str) -> list[int]:
+        """The end offset of each partition; zeros while the topic does not exist."""
+        if topic not in self._admin.list_topics(timeout=TIMEOUT_S).topics:
+            return [0] * PARTITIONS
+        return _patiently(lambda: self._ends(topic))
+
+    def _ends(self, topic: str) -> list[int]:
+        wanted = {TopicPartition(topic, partition): _LATEST for partition in range(PARTITIONS)}
+        found = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
+        ends = {place.partition: future.result(TIMEOUT_S).offset for place, future in found.items()}
+        return [ends[partition] for partition in range(PARTITIONS)]
+
+    def fill(self, topic: str, messages: Iterable[tuple[bytes, bytes]], tell: Tell) -> None:
+        """Publish messages in order, murmur2 and lz4, and check that all of them arrived."""
+        before, number = sum(self.ends(topic)), 0
+        producer = Producer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "partitioner": "murmur2_random",
+                "compression.type": "lz4",
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "batch.num.messages": 10_000,
+                "queue.buffering.max.messages": 500_000,
+                "log_level": 2,
+            }
+        )
+        for number, (key, value) in enumerate(messages, start=1):
+            while True:
+                try:
+                    producer.produce(topic, value, key)
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+            if number % TELL_EVERY == 0:
+                producer.poll(0)
+                tell(number)
+        producer.flush(PATIENCE_S)
+        if (arrived := sum(self.ends(topic)) - before) != number:
+            raise RuntimeError(f"{arrived} of {number} messages arrived in {topic}")
+
+    def notification_ids(self, topic: str) -> Iterator[str]:
+        """Give the id of every notification on a topic, read_committed, up to its present end."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.bootstrap,
+                "group.id": "bench-reader",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+            }
+        )
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+        unfinished = set(range(PARTITIONS))
+        try:
+            while unfinished:
+                for message in consumer.consume(10_000, timeout=1.0):
+                    value = message.value()
+                    if message.error() is None and isinstance(value, bytes):
+                        yield value[ID_AT].decode()
+                    else:
+                        unfinished.discard(message.partition() or 0)
+        finally:
+            consumer.close()
+
+
+def _patiently(act: Callable[[], Result]) -> Result:
+    """Repeat until it works: deletions, departures and new leaders take the broker a moment."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return act()
+        except KafkaException:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(POLL_S)

@@ -1,0 +1,151 @@
+"""One round of one contender: start it, time a window of its progress from outside, stop it, judge it."""
+
+import time
+from collections.abc import Callable
+from subprocess import Popen
+from typing import NamedTuple
+
+import psutil
+
+from bench.contender import Contender, Stage, log_tail, start, stop
+from bench.judge import Judge
+from streams.wire.topics import BANK_TRANSACTIONS
+
+POLL_S = 0.1
+STALL_S = 90.0
+MIB = 1 << 20
+
+
+class Plan(NamedTuple):
+    """How long a round is; the limit counts from the end of the start-up, warm-up included."""
+
+    events: int
+    warmup_events: int
+    rounds: int
+    limit_s: float
+
+
+class Round(NamedTuple):
+    """What one round of one contender measured; `faults` is empty iff its output was right."""
+
+    events: int
+    seconds: float
+    cpu_seconds: float
+    peak_rss_mb: float
+    startup_s: float
+    is_cut: bool
+    faults: tuple[str, ...]
+
+    @property
+    def events_per_s(self) -> float:
+        """Throughput over the timed window; 0 if there was none."""
+        return self.events / self.seconds if self.seconds else 0.0
+
+    @property
+    def events_per_cpu_s(self) -> float:
+        """Throughput per second of user and system time of the process and its children."""
+        return self.events / self.cpu_seconds if self.cpu_seconds else 0.0
+
+
+class Mark(NamedTuple):
+    """Where a contender was at one moment."""
+
+    at: float
+    events: int
+    cpu_s: float
+
+
+class Meter:
+    """CPU and memory of a process and its children."""
+
+    def __init__(self, pid: int) -> None:
+        self._root = psutil.Process(pid)
+        self.peak_rss_mb = 0.0
+
+    def sample(self) -> float:
+        """Seconds of user and system time so far; remembers the highest memory seen."""
+        cpu = rss = 0.0
+        for process in (self._root, *self._root.children(recursive=True)):
+            with process.oneshot():
+                times = process.cpu_times()
+                cpu += times.user + times.system
+                rss += process.memory_info().rss
+        self.peak_rss_mb = max(self.peak_rss_mb, rss / MIB)
+        return cpu
+
+
+Show = Callable[[str, int, int], None]
+
+
+def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show: Show) -> Round:
+    """Time one contender from a clean start; `show` is told its name, events done and events wanted."""
+    contender.reset(stage)
+    process = start(contender, stage)
+    meter = Meter(process.pid)
+    try:
+        startup_s, first, last, fault = _watch(contender, stage, plan, process, meter, show)
+    except psutil.NoSuchProcess:
+        startup_s, first, last, fault = 0.0, Mark(0, 0, 0), Mark(0, 0, 0), "it ended"
+    finally:
+        stop(process)
+    committed = stage.cluster.committed(contender.group, BANK_TRANSACTIONS)
+    found = stage.cluster.notification_ids(contender.output_topic)
+    faults = judge.faults(found, committed, is_exact=contender.is_exact)
+    if fault:
+        faults.insert(0, f"{fault}:\n{log_tail(contender, stage)}")
+    wanted = _timed(contender, plan)
+    return Round(
+        events=last.events - first.events,
+        seconds=last.at - first.at,
+        cpu_seconds=last.cpu_s - first.cpu_s,
+        peak_rss_mb=meter.peak_rss_mb,
+        startup_s=startup_s,
+        is_cut=last.events - first.events < wanted * 0.9,
+        faults=tuple(faults),
+    )
+
+
+def _warmup(contender: Contender, plan: Plan) -> int:
+    return plan.warmup_events if contender.warmup_events is None else contender.warmup_events
+
+
+def _timed(contender: Contender, plan: Plan) -> int:
+    rest = plan.events - _warmup(contender, plan)
+    return rest if contender.timed_events is None else min(rest, contender.timed_events)
+
+
+def _watch(
+    contender: Contender, stage: Stage, plan: Plan, process: Popen[bytes], meter: Meter, show: Show
+) -> tuple[float, Mark, Mark, str]:
+    """Poll the committed offsets until the window is full; return start-up, the window's ends, and a fault.
+
+    Both ends are moments at which the committed offsets had just moved, so that one that commits rarely
+    is not charged for the wait until the next commit.
+    """
+    began = moved_at = time.monotonic()
+    warmup = _warmup(contender, plan)
+    wanted = warmup + _timed(contender, plan)
+    startup_s, first, last = 0.0, None, Mark(began, 0, 0.0)
+    while last.events < wanted:
+        time.sleep(POLL_S)
+        events = sum(stage.cluster.committed(contender.group, BANK_TRANSACTIONS))
+        now, cpu_s = time.monotonic(), meter.sample()
+        if process.poll() is not None:
+            return startup_s, first or last, last, "it ended"
+        if events > last.events:
+            moved_at = now
+            startup_s = startup_s or now - began
+            last = Mark(now, events, cpu_s)
+            if first is None and events >= warmup:
+                first = last
+            show(contender.name, events, wanted)
+        elif now - moved_at > STALL_S:
+            return startup_s, first or last, last, f"no progress in {STALL_S:.0f} s"
+        if startup_s and now - began - startup_s > plan.limit_s:
+            break
+    return (
+        startup_s,
+        first or last,
+        last,
+        "" if first else "the time limit came before the end of the warm-up",
+    )
