@@ -1,0 +1,1 @@
+"""One command, `notifier`: thin adapters, one file per command group. Read first: `main.py`."""

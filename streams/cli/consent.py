@@ -1,0 +1,163 @@
+"""`notifier consent`: the consent desk. Says what is asked; sending and reading is `consent_desk.py`."""
+
+import asyncio
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli.consent_desk import (
+    Wishes,
+    changed,
+    consent_json,
+    current_state,
+    fresh_grant,
+    parse_purposes,
+    request_of,
+    state_words,
+    submit,
+)
+from streams.cli.shared import JsonOption, KafkaOption, answer, news, settings_of
+from streams.core.codes import ConsentAction
+from streams.core.consent import ConsentRequest
+from streams.errors import CheckFailedError
+
+app = typer.Typer(help="Grant, revoke, change, erase and show consents.", no_args_is_help=True)
+
+_PURPOSES = "receipt, balance, shipping, security; separated by commas."
+
+Subject = Annotated[str, typer.Argument(help="The account or shop customer, as source:token.")]
+User = Annotated[str, typer.Option("--user", help="The person who is told.")]
+AnyUser = Annotated[str | None, typer.Option("--user", help="One person.", show_default="every holder")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Do not wait for the worker's answer.")]
+GrantedPurposes = Annotated[str, typer.Option(help=f"What for: {_PURPOSES}")]
+Purposes = Annotated[
+    str | None,
+    typer.Option(help=f"What for: {_PURPOSES}", show_default=False),
+]
+Detail = Annotated[
+    str | None,
+    typer.Option(help="How much: activity_only, amount, amount_merchant or full.", show_default=False),
+]
+Way = Annotated[
+    str | None, typer.Option("--direction", help="Which money: in, out or both.", show_default=False)
+]
+MinAmount = Annotated[
+    int | None, typer.Option(min=0, help="Least amount, in minor units (cents).", show_default=False)
+]
+Currency = Annotated[str | None, typer.Option(help="Currency of the thresholds, as EUR.", show_default=False)]
+LowBalance = Annotated[
+    int | None, typer.Option(help="Tell of balances only below this, in minor units.", show_default=False)
+]
+ValidDays = Annotated[int | None, typer.Option(min=1, help="For how many days from now.", show_default=False)]
+ChannelRef = Annotated[
+    str | None, typer.Option(help="Address of the person at the messenger.", show_default=False)
+]
+Locale = Annotated[str | None, typer.Option(help="Language of the words, as de-AT.", show_default=False)]
+Timezone = Annotated[
+    str | None, typer.Option(help="Zone of the times, as Europe/Vienna.", show_default=False)
+]
+
+
+@app.command()
+def grant(
+    subject: Subject,
+    user: User,
+    purposes: Annotated[str, typer.Option(help=f"What for: {_PURPOSES}")],
+    detail: Detail = "amount_merchant",
+    direction: Way = "both",
+    min_amount: MinAmount = None,
+    currency: Currency = None,
+    low_balance: LowBalance = None,
+    valid_days: ValidDays = None,
+    channel_ref: ChannelRef = None,
+    locale: Locale = "en",
+    timezone: Timezone = "UTC",
+    kafka: KafkaOption = None,
+    no_wait: NoWait = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Allow that a person is told of a subject, for --valid-days or as long as is allowed."""
+    wanted, limits = parse_purposes(purposes), (min_amount, currency, low_balance)
+    wishes = Wishes(wanted, detail, direction, *limits, valid_days, channel_ref, locale, timezone)
+    settings = settings_of(kafka)
+    consent = fresh_grant(subject, user, wishes, settings)
+    _submit(kafka, request_of(ConsentAction.GRANT, subject, user, consent), no_wait, as_json)
+
+
+@app.command()
+def change(
+    subject: Subject,
+    user: User,
+    purposes: Purposes = None,
+    detail: Detail = None,
+    direction: Way = None,
+    min_amount: MinAmount = None,
+    currency: Currency = None,
+    low_balance: LowBalance = None,
+    valid_days: ValidDays = None,
+    channel_ref: ChannelRef = None,
+    locale: Locale = None,
+    timezone: Timezone = None,
+    kafka: KafkaOption = None,
+    no_wait: NoWait = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given here of a standing consent; the rest stays as it is."""
+    wanted = parse_purposes(purposes) if purposes is not None else None
+    limits = (min_amount, currency, low_balance)
+    wishes = Wishes(wanted, detail, direction, *limits, valid_days, channel_ref, locale, timezone)
+    state = asyncio.run(current_state(settings_of(kafka), subject))
+    consent, version = changed(state, subject, user, wishes)
+    request = request_of(ConsentAction.CHANGE, subject, user, consent, expected_version=version)
+    _submit(kafka, request, no_wait, as_json)
+
+
+@app.command()
+def revoke(
+    subject: Subject,
+    user: AnyUser = None,
+    kafka: KafkaOption = None,
+    no_wait: NoWait = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take a consent back: from the moment Kafka has acknowledged it, nobody is told any more."""
+    _submit(kafka, request_of(ConsentAction.REVOKE, subject, user), no_wait, as_json)
+
+
+@app.command()
+def erase(
+    subject: Subject,
+    user: AnyUser = None,
+    kafka: KafkaOption = None,
+    no_wait: NoWait = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete what is stored of a consent, or of all consents of a subject."""
+    _submit(kafka, request_of(ConsentAction.ERASE, subject, user), no_wait, as_json)
+
+
+@app.command()
+def show(subject: Subject, kafka: KafkaOption = None, as_json: JsonOption = False) -> None:
+    """Show every consent of a subject, all versions that still count. Exit code 1 if there is none."""
+    state = asyncio.run(current_state(settings_of(kafka), subject))
+    if state is None:
+        raise CheckFailedError(f"There is no consent for {subject}. Grant one with `notifier consent grant`.")
+    answer(consent_json(state) if as_json else state_words(state))
+
+
+def _submit(kafka: str | None, request: ConsentRequest, no_wait: bool, as_json: bool) -> None:
+    outcome: dict[str, Any] = asyncio.run(submit(settings_of(kafka), request, waits=not no_wait))
+    if as_json:
+        answer(outcome)
+    elif outcome["outcome"] == "ACCEPTED":
+        version = f" as version {outcome['version']}" if outcome["version"] is not None else ""
+        news(f"Accepted{version}.")
+    elif outcome["outcome"] is None and no_wait:
+        news(f"Stored at {outcome['position']}; a worker folds it.")
+    if outcome["outcome"] == "REFUSED":
+        raise CheckFailedError(f"Refused: {outcome['meaning']} ({outcome['reason']}).")
+    if outcome["outcome"] is None and not no_wait:
+        raise CheckFailedError(
+            f"The request is stored at {outcome['position']}, but no worker has answered within 10 s. "
+            "It counts as soon as a worker runs: start one with `notifier worker`."
+        )

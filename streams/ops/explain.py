@@ -1,0 +1,267 @@
+"""Why was somebody told, or not: the decisions of one event, found in the decision log and put into words.
+
+Imports `topic_reader`, wire and core. The decision log holds no payload: neither do these answers.
+Read next: `streams/cli/explain.py`.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from streams.core.codes import Fate, Kind, Reason
+from streams.errors import ConfigurationError
+from streams.kafka.admin import describe
+from streams.ops.topic_reader import Progress, open_reader
+from streams.settings import Settings
+from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
+from streams.wire.topics import DECISIONS, EVENT_TOPICS
+
+ID_HEADER = "ce_id"
+
+MEANINGS: Mapping[Reason, str] = MappingProxyType({
+    Reason.NO_CONSENT: "nobody has consented to be told about this subject, so the event was never opened",
+    Reason.CONSENT_UNREADABLE: "a consent request of this subject could not be read; nobody is told until the next",
+    Reason.NOT_EFFECTIVE: "the consent was not in effect yet when the event happened",
+    Reason.REVOKED: "the consent was revoked",
+    Reason.EXPIRED: "the consent has expired",
+    Reason.PURPOSE: "the consent does not cover this purpose",
+    Reason.DIRECTION: "the consent does not cover this direction of money",
+    Reason.BELOW_MINIMUM: "the amount is below the person's minimum, or the balance is not low enough",
+    Reason.CURRENCY_NO_RULE: "the person's threshold is in another currency, so it cannot be compared",
+    Reason.STALE: "the event was too old to be told when it was decided",
+    Reason.UNCHANGED: "the person had already been told as much, or more",
+    Reason.REMOVED: "the bank removed the transaction",
+    Reason.LISTED_OUT: "the person's list leaves it out",
+    Reason.QUIET: "it fell into the person's quiet hours",
+    Reason.THROTTLED: "the person had got too many messages",
+    Reason.STATE_LIMIT: "what must be remembered of the subject does not fit, so it could be a double",
+    Reason.CAPACITY: "there was no capacity left for this message",
+    Reason.NO_KEY: "the record has no key, so it belongs to no subject",
+    Reason.MISROUTED: "the key belongs to another partition: the producer must use the murmur2 partitioner",
+    Reason.SUBJECT_MISMATCH: "the subject in the value is not the key of the record",
+    Reason.UNDECODABLE: "the value cannot be decoded",
+    Reason.UNKNOWN_SCHEMA: "the value names a schema that this topic does not have",
+    Reason.TOO_LARGE: "the value is larger than allowed",
+    Reason.INVALID: "a field of the value breaks its limits",
+    Reason.FUTURE: "the event claims to happen more than five minutes in the future",
+    Reason.TOMBSTONE: "the record has no value",
+})  # fmt: skip
+"""What each reason means, for a person; a clause without a full stop."""
+
+
+class Position(NamedTuple):
+    """Where a record is."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+
+class Explanation(NamedTuple):
+    """What became of one record.
+
+    `outcome` is notified, suppressed, duplicate, rejected, not_opened, undecided, absent or unknown;
+    `position` is None only with unknown. `rows` hold what each holder met.
+    """
+
+    outcome: str
+    position: Position | None
+    sentence: str
+    event_id: str | None = None
+    decided_at: int | None = None
+    rows: tuple[DecisionRow, ...] = ()
+
+
+_OUTCOMES: Mapping[int, tuple[str, str]] = {
+    Fate.NOTIFY: ("notified", "Somebody was told"),
+    Fate.SUPPRESS: ("suppressed", "Nobody was told"),
+    Fate.DUPLICATE: ("duplicate", "Nobody was told again: this was told before"),
+    Fate.REJECT: ("rejected", "The record was refused and went to the dead letters"),
+}
+
+
+def parse_position(text: str) -> Position | None:
+    """Return the position that TOPIC/PARTITION/OFFSET names, None for any other text. Never raises."""
+    found = re.fullmatch(r"([A-Za-z0-9._-]+)/([0-9]{1,9})/([0-9]{1,18})", text)
+    return Position(found[1], int(found[2]), int(found[3])) if found else None
+
+
+async def explain(settings: Settings, asked: str, progress: Progress | None = None) -> list[Explanation]:
+    """Return what became of each record with that event id, or of the record at TOPIC/PARTITION/OFFSET.
+
+    Reads the decision log from its start; for an id that it does not name, the events' `ce_id` headers too.
+
+    Raises:
+        ConfigurationError: the position names no event topic, or a partition that does not exist.
+        TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
+    """
+    position = parse_position(asked)
+    if position is not None:
+        return [await _explain_position(settings, position, progress)]
+    found = await _rows_of(settings, asked, progress)
+    if found:
+        return found
+    positions = await _positions_with_id(settings, asked, progress)
+    return [await _explain_position(settings, one, progress) for one in positions] or [_unknown(asked)]
+
+
+def in_words(explanation: Explanation) -> str:
+    """Return the explanation as lines for a person. Never raises."""
+    head = str(explanation.position) if explanation.position else "unknown"
+    at = f" at {_time(explanation.decided_at)}" if explanation.decided_at is not None else ""
+    about = f" (event {explanation.event_id})" if explanation.event_id else ""
+    lines = [f"{head}{about}: {explanation.sentence}{at}."]
+    lines += [f"  {_row_words(row)}" for row in explanation.rows]
+    return "\n".join(lines)
+
+
+def as_json(explanation: Explanation) -> dict[str, Any]:
+    """Return the explanation as JSON values, codes by name. Never raises."""
+    return {
+        "outcome": explanation.outcome,
+        "position": str(explanation.position) if explanation.position else None,
+        "event_id": explanation.event_id,
+        "decided_at": explanation.decided_at,
+        "explanation": explanation.sentence,
+        "holders": [_row_json(row) for row in explanation.rows],
+    }
+
+
+async def _explain_position(settings: Settings, at: Position, progress: Progress | None) -> Explanation:
+    if at.topic not in EVENT_TOPICS:
+        raise ConfigurationError(
+            f"{at.topic} is not an event topic. Ask for one of {', '.join(EVENT_TOPICS)}."
+        )
+    decided_before = 0
+    async with open_reader(settings, [DECISIONS], [await _checked(settings, at)]) as reader:
+        async for record in reader.rest(progress):
+            batch = decode_decision_batch(record.value or b"")
+            for read in batch.inputs:
+                if read.topic == at.topic and read.first_offset <= at.offset < read.next_offset:
+                    return _in_batch(batch, at)
+                if read.topic == at.topic:
+                    decided_before = max(decided_before, read.next_offset)
+    return await _undecided(settings, at, decided_before)
+
+
+async def _checked(settings: Settings, at: Position) -> int:
+    info = await describe(settings)
+    topic = info.topics.get(at.topic)
+    if topic is not None and at.partition >= topic.partitions:
+        last = topic.partitions - 1
+        raise ConfigurationError(
+            f"{at.topic} has no partition {at.partition}; its partitions are 0 to {last}."
+        )
+    return at.partition
+
+
+def _in_batch(batch: DecisionBatch, at: Position) -> Explanation:
+    rows = tuple(row for row in batch.decisions if (row.topic, row.offset) == (at.topic, at.offset))
+    if rows:
+        return _of_rows(rows, at, batch.decided_at)
+    runs = (run for run in batch.no_consent_runs if run.topic == at.topic)
+    if any(run.first_offset <= at.offset <= run.last_offset for run in runs):
+        return Explanation(
+            "not_opened",
+            at,
+            f"Nobody was told: {MEANINGS[Reason.NO_CONSENT]}; decided",
+            None,
+            batch.decided_at,
+        )
+    what = "There is no record at this position: it is a transaction mark, or the producer aborted it"
+    return Explanation("absent", at, what)
+
+
+def _of_rows(rows: tuple[DecisionRow, ...], at: Position, decided_at: int) -> Explanation:
+    fate = min(row.outcome for row in rows)
+    outcome, sentence = _OUTCOMES.get(fate, ("unknown", "It was decided by a newer version of the notifier"))
+    event_id = next((row.event_id for row in rows if row.event_id), None)
+    return Explanation(outcome, at, f"{sentence}; decided", event_id, decided_at, rows)
+
+
+async def _undecided(settings: Settings, at: Position, decided_before: int) -> Explanation:
+    async with open_reader(settings, [at.topic], [at.partition]) as reader:
+        first, end = await reader.bounds(at.topic, at.partition)
+    if at.offset >= end:
+        return Explanation(
+            "absent", at, f"There is no record at this position yet; the next one will be {end}"
+        )
+    if at.offset < max(first, decided_before):
+        return Explanation("unknown", at, "It was decided longer ago than decisions are kept")
+    return Explanation("undecided", at, "It is not decided yet; a running worker decides it within seconds")
+
+
+async def _rows_of(settings: Settings, event_id: str, progress: Progress | None) -> list[Explanation]:
+    found: dict[Position, Explanation] = {}
+    async with open_reader(settings, [DECISIONS]) as reader:
+        async for record in reader.rest(progress):
+            batch = decode_decision_batch(record.value or b"")
+            hits: dict[Position, list[DecisionRow]] = {}
+            for row in batch.decisions:
+                if row.event_id == event_id:
+                    hits.setdefault(Position(row.topic, batch.partition, row.offset), []).append(row)
+            for at, rows in hits.items():
+                found.setdefault(at, _of_rows(tuple(rows), at, batch.decided_at))
+    return list(found.values())
+
+
+async def _positions_with_id(settings: Settings, event_id: str, progress: Progress | None) -> list[Position]:
+    wanted = (ID_HEADER, event_id.encode())
+    async with open_reader(settings, EVENT_TOPICS) as reader:
+        return [Position(*one[:3]) async for one in reader.rest(progress) if wanted in one.headers]
+
+
+def _unknown(event_id: str) -> Explanation:
+    sentence = (
+        "No decision names this event. Either nobody has consented (such events are never opened, so ask by "
+        "TOPIC/PARTITION/OFFSET), or it is not decided yet, or it was decided more than 30 days ago"
+    )
+    return Explanation("unknown", None, sentence, event_id)
+
+
+def _row_words(row: DecisionRow) -> str:
+    who = row.holder or "for everybody"
+    kind = f" {_name(Kind, row.kind)}" if row.kind is not None else ""
+    match row.outcome:
+        case Fate.NOTIFY:
+            what = f"told{kind}, notification {row.notification_id}"
+        case Fate.DUPLICATE:
+            what = f"not told{kind} again: the same was told before"
+        case _:
+            reason = _reason(row)
+            meaning = MEANINGS.get(reason, "for a reason that this version does not know") if reason else ""
+            what = f"not told{kind}: {meaning} ({_name(Reason, row.reason)})"
+    consent = f", consent {row.consent_id} version {row.consent_version}" if row.consent_id else ""
+    return f"{who}: {what}{consent} [rule {row.rule}]"
+
+
+def _row_json(row: DecisionRow) -> dict[str, Any]:
+    reason = _reason(row)
+    return {
+        "holder": row.holder,
+        "outcome": _name(Fate, row.outcome),
+        "reason": _name(Reason, row.reason),
+        "meaning": MEANINGS.get(reason) if reason else None,
+        "rule": row.rule,
+        "kind": _name(Kind, row.kind),
+        "consent_id": row.consent_id,
+        "consent_version": row.consent_version,
+        "notification_id": row.notification_id,
+    }
+
+
+def _reason(row: DecisionRow) -> Reason | None:
+    return None if row.reason is None or row.reason not in MEANINGS else Reason(row.reason)
+
+
+def _name(codes: type[Fate | Kind | Reason], value: int | None) -> str | None:
+    return None if value is None else codes(value).name
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
