@@ -3,6 +3,7 @@
 Imports `frame`. Read next: `state_codec.py`.
 """
 
+import re
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -84,6 +85,7 @@ _TYPES = {
 _READERS = framed_readers(our_schemas(), "decision_batch", _TYPES)
 _write = framed_writer(our_schemas(), "decision_batch")
 _EMPTY = write_string("")
+_HASH = re.compile("([0-9a-f]{64})?")
 _HASH_BYTES = len(write_string("0" * 64))
 
 
@@ -109,7 +111,7 @@ def decode_decision_batch(value: bytes) -> DecisionBatch:
 def verify_hash(value: bytes) -> bool:
     """Tell whether a batch's hash is its own; False also where it has none. Raises UndecodableError."""
     batch = decode_decision_batch(value)
-    if not batch.hash:
+    if not batch.hash or not _HASH.fullmatch(batch.previous_hash):
         return False
     return _hash(value[:-_HASH_BYTES] + _EMPTY, batch.previous_hash) == batch.hash
 

@@ -8,7 +8,7 @@ names of error headers.
 import re
 from datetime import UTC, datetime
 
-from streams.core.codes import Reason, RefusalReason
+from streams.core.codes import Reason
 
 Headers = list[tuple[str, bytes]]
 
@@ -16,7 +16,7 @@ EVENT_TYPE = "notifier.v1.Notification"
 
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
-_MESSAGES: dict[Reason | RefusalReason, str] = {
+_MESSAGES: dict[Reason, str] = {
     Reason.NO_KEY: "the record has no key, so it is of no subject",
     Reason.MISROUTED: "the key belongs to another partition: the producer's partitioner is not murmur2",
     Reason.SUBJECT_MISMATCH: "the value's subject is not the record key",
@@ -40,8 +40,8 @@ class NotificationHeaders:
         self, app_id: str, partition: int, consent_next_offset: int, policy_version: str, decided_at: int
     ) -> None:
         self._partition = partition
-        self._before: Headers = [("ce_specversion", b"1.0")]
-        self._after: Headers = [
+        self._constant: Headers = [
+            ("ce_specversion", b"1.0"),
             ("ce_source", f"/notifier/{app_id}/{partition}".encode()),
             ("ce_type", EVENT_TYPE.encode()),
             ("ce_time", rfc3339(decided_at).encode()),
@@ -50,14 +50,12 @@ class NotificationHeaders:
         ]
 
     def of(self, notification_id: str, topic: str, offset: int, traceparent: bytes | None) -> Headers:
-        """Return the headers of one notification; `traceparent` is the input's header, passed on if it is valid.
-
-        Never raises.
+        """Return the headers of one notification; `traceparent` is the input's header, passed on if it is
+        valid.
         """
         headers = [
-            *self._before,
+            *self._constant,
             ("ce_id", notification_id.encode()),
-            *self._after,
             ("notifier.source", f"{topic}/{self._partition}/{offset}".encode()),
         ]
         if traceparent is not None and _TRACEPARENT.fullmatch(traceparent):
@@ -65,7 +63,7 @@ class NotificationHeaders:
         return headers
 
 
-def dead_letter_headers(topic: str, partition: int, offset: int, reason: Reason | RefusalReason) -> Headers:
+def dead_letter_headers(topic: str, partition: int, offset: int, reason: Reason) -> Headers:
     """Return the headers of a dead letter: where the record is, and why it was refused. Never raises."""
     return [
         ("__streams.errors.topic", topic.encode()),

@@ -14,12 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from streams.wire.plan import MAX_ITEMS, Json, Source, Types, in_full, indent, null_index
-from streams.wire.varint import UndecodableError, read_more, read_size
+from streams.wire.varint import INT_MAX, INT_MIN, UndecodableError, read_more, read_size
 
 Reader = Callable[[bytes, int], Any]
 """(data, where to start) -> value; raises IndexError or ValueError for data that is not exactly one value."""
 
-_INT_MIN, _INT_MAX = -(2**31), 2**31 - 1
 _BYTE = ["n = data[at]", "at += 1"]
 _LONG = [*_BYTE, "if n > 127:", "    n, at = more(data, at, n)"]
 # 129: there is more to come, or the size is negative; both are rare
@@ -77,7 +76,7 @@ class _ReadPlan(Source):
                 return [
                     *_LONG,
                     f"{to} = n >> 1 ^ -(n & 1)",
-                    f"if not {_INT_MIN} <= {to} <= {_INT_MAX}:",
+                    f"if not {INT_MIN} <= {to} <= {INT_MAX}:",
                     _REFUSE,
                 ]
             case "string":

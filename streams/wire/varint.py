@@ -4,8 +4,8 @@ Two tables of 14 bits make a time stamp out of three look-ups instead of six ste
 next: `plan.py`. Source: Avro 1.12 specification, "Binary encoding".
 """
 
-LONG_MIN = -(2**63)
-LONG_MAX = 2**63 - 1
+INT_MIN = -(2**31)
+INT_MAX = 2**31 - 1
 
 
 class UndecodableError(ValueError):
@@ -39,6 +39,14 @@ def write_long(value: int) -> bytes:
         msg = f"{value} does not fit 64 bits"
         raise ValueError(msg)
     return _slow(zigzag)
+
+
+def write_int(value: int) -> bytes:
+    """Return the encoding of an integer of 32 bits. Raises ValueError outside of it."""
+    if not INT_MIN <= value <= INT_MAX:
+        msg = f"{value} does not fit 32 bits"
+        raise ValueError(msg)
+    return write_long(value)
 
 
 def write_bytes(value: bytes) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from streams.wire.plan import MAX_ITEMS, Json, Source, in_full, null_index
-from streams.wire.varint import LAST, MORE, write_bytes, write_long, write_string
+from streams.wire.varint import LAST, MORE, write_bytes, write_int, write_long, write_string
 
 Writer = Callable[[tuple[Any, ...]], bytes]
 """A tuple in the schema's order -> bytes.
@@ -42,7 +42,13 @@ class _WritePlan(Source):
             "SIZES": _SIZES,
             "SOME_SIZES": tuple(b"\x02" + size for size in _SIZES),
         }
-        steps = {"long": write_long, "string": write_string, "bytes_": write_bytes, "join": b"".join}
+        steps = {
+            "long": write_long,
+            "int": write_int,
+            "string": write_string,
+            "bytes_": write_bytes,
+            "join": b"".join,
+        }
         super().__init__({**tables, **steps})
 
     def record(self, schema: Json, prefix: bytes = b"") -> str:
@@ -96,8 +102,8 @@ class _WritePlan(Source):
             inner = self.expression(schema[1 - null], name)
             return f"{none!r} if {name} is None else {some!r} + {inner}"
         match schema["type"]:
-            case "long" | "int":
-                return f"(LAST[z] if (z := {name} << 1 ^ {name} >> 63) < {len(LAST)} else long({name}))"
+            case "long" | "int" as kind:
+                return f"(LAST[z] if (z := {name} << 1 ^ {name} >> 63) < {len(LAST)} else {kind}({name}))"
             case "string":
                 return f"string({name})"
             case "bytes":
