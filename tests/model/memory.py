@@ -54,12 +54,18 @@ class Seen:
         entries[topic, event.fields["event_id"]] = event.time + SEEN_MS
         return True
 
+    def forget(self, subject: bytes) -> None:
+        self._entries.pop(subject, None)
+
 
 class Told:
-    """The last step told, by holder of a subject and lifecycle."""
+    """The last step told, by subject, then by holder and lifecycle."""
 
     def __init__(self) -> None:
-        self._steps: dict[tuple[bytes, str, str, str], Step] = {}
+        self._steps: dict[bytes, dict[tuple[str, str, str], Step]] = {}
+
+    def forget(self, subject: bytes) -> None:
+        self._steps.pop(subject, None)
 
     def verdict(self, subject: bytes, holder: str, event: Event, now: int) -> tuple[str, str] | None:
         """("told", "DUPLICATE") or ("unchanged", "UNCHANGED"); None when the event goes on."""
@@ -88,10 +94,10 @@ class Told:
     def add(self, subject: bytes, holder: str, event: Event, now: int) -> None:
         name = lifecycle(event)
         if name:
-            self._steps[subject, holder, *name] = Step(event.fields, now, event.time + TOLD_MS)
+            self._steps.setdefault(subject, {})[holder, *name] = Step(event.fields, now, event.time + TOLD_MS)
 
     def _step(self, subject: bytes, holder: str, name: tuple[str, str], now: int) -> Step | None:
-        step = self._steps.get((subject, holder, *name))
+        step = self._steps.get(subject, {}).get((holder, *name))
         return step if step and step.until > now else None
 
 

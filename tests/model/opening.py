@@ -42,11 +42,11 @@ class Event:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A value that may not: the rule and the reason; the event_id where it was read."""
+    """A value that may not: the rule and the reason; the event where only its time is wrong."""
 
     rule: str
     reason: str
-    event_id: str | None = None
+    event: Event | None = None
 
 
 def opened(topic: str, key: bytes, value: bytes | None, now: int) -> Event | Rejected:
@@ -61,12 +61,12 @@ def opened(topic: str, key: bytes, value: bytes | None, now: int) -> Event | Rej
     except BrokenValueError:
         return Rejected("undecodable", "UNDECODABLE")
     if fields["subject"].encode() != key:
-        return Rejected("subject_mismatch", "SUBJECT_MISMATCH", fields["event_id"])
+        return Rejected("subject_mismatch", "SUBJECT_MISMATCH")
     if not is_valid(schema, fields):
-        return Rejected("invalid", "INVALID", fields["event_id"])
+        return Rejected("invalid", "INVALID")
     time: int = fields[TIME_OF[schema]]
     if time > now + FUTURE_MS:
-        return Rejected("future", "FUTURE", fields["event_id"])
+        return Rejected("future", "FUTURE", Event(schema, fields, time))
     return Event(schema, fields, time)
 
 

@@ -83,7 +83,7 @@ class Replay:
         for number, batch in enumerate(self._recording.batches.get(partition, [])):
             place = ("notifier.decisions", partition, number)
             while due is not None and due.offset < batch["consent_next_offset"]:
-                model.consents.apply(due.key, due.value, due.appended)
+                model.fold(due.key, due.value, due.appended)
                 due = next(requests, None)
             if batch["decided_at"] < last_decided:
                 self._differ(place, "decided_at goes back")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tests.model.consents import Consents, Subject, Terms, Version, chain, terms
+from tests.model.consents import Answer, Consents, Subject, Terms, Version, chain, terms
 from tests.model.memory import Seen, Told
 from tests.model.notice import MAX_AGE_MS, PURPOSES_OF, kind_of, notification
 from tests.model.opening import Event, Rejected, opened
@@ -52,6 +52,15 @@ class Model:
         self._partition, self._partitions = partition, partitions
         self._seen, self._told = Seen(), Told()
 
+    def fold(self, key: bytes | None, value: bytes | None, appended: int) -> Answer | None:
+        """Apply one consent request; a subject that it deletes takes everything remembered of it along."""
+        was_known = key is not None and self.consents.find(key) is not None
+        answer = self.consents.apply(key, value, appended)
+        if key is not None and was_known and self.consents.find(key) is None:
+            self._seen.forget(key)
+            self._told.forget(key)
+        return answer
+
     def decide(self, record: Record, now: int) -> list[Row]:
         """The rows of one record, at least one; what must be remembered is."""
         topic, _, _, key, value = record
@@ -71,7 +80,9 @@ class Model:
             return closed
         event = opened(topic, key, value, now)
         if isinstance(event, Rejected):
-            return [Row("REJECT", event.rule, event.reason, event_id=event.event_id)]
+            early = event.event
+            name, kind = (early.fields["event_id"], kind_of(early)) if early else (None, None)
+            return [Row("REJECT", event.rule, event.reason, event_id=name, kind=kind)]
         if self._seen.has(topic, key, event.fields["event_id"], now):
             return [Row("DUPLICATE", "seen", event_id=event.fields["event_id"], kind=kind_of(event))]
         is_stale = event.time < now - MAX_AGE_MS[kind_of(event)]

@@ -29,7 +29,7 @@ class Scene:
         self, action: str, user: str | None, at: int, *, subject: str = SUBJECT, **fields: Any
     ) -> Answer | None:
         value = values.request(subject, action, user, **fields)
-        return self.model.consents.apply(SUBJECT.encode(), value, at)
+        return self.model.fold(SUBJECT.encode(), value, at)
 
     def grant(
         self, user: str = "u", at: int = T - DAY, action: str = "GRANT", **consent: Any
@@ -526,14 +526,14 @@ def test_a_ninth_holder_is_one_too_many(scene: Scene) -> None:
 def test_an_unreadable_request_suspends_until_the_next_readable_one(granted: Scene) -> None:
     key = SUBJECT.encode()
     for broken in (None, b"", b"\x00\x00\x00\x00\x06garbage"):
-        assert granted.model.consents.apply(key, broken, T) == Answer("UNREADABLE")
+        assert granted.model.fold(key, broken, T) == Answer("UNREADABLE")
         assert granted.pay("e-1") == ":SUPPRESS CONSENT_UNREADABLE"
         assert granted.ask("GRANT", None, T) == Answer("NO_USER")
     assert granted.pay("e-1") == NOTIFY
 
 
 def test_a_subject_that_never_granted_is_suspended_too(scene: Scene) -> None:
-    scene.model.consents.apply(SUBJECT.encode(), b"", T)
+    scene.model.fold(SUBJECT.encode(), b"", T)
     assert scene.raw(b"garbage") == ":SUPPRESS CONSENT_UNREADABLE"
     scene.ask("REVOKE", None, T)
     assert scene.raw(b"garbage") == ":SUPPRESS NO_CONSENT"
@@ -542,8 +542,8 @@ def test_a_subject_that_never_granted_is_suspended_too(scene: Scene) -> None:
 def test_a_request_of_another_partition_folds_nothing() -> None:
     model = Model((partition_of(SUBJECT.encode(), 4) + 1) % 4, 4)
     value = values.request(SUBJECT, "GRANT", "u", consent=values.consent(FAR))
-    assert model.consents.apply(SUBJECT.encode(), value, T) == Answer("MISROUTED")
-    assert model.consents.apply(None, value, T) is None
+    assert model.fold(SUBJECT.encode(), value, T) == Answer("MISROUTED")
+    assert model.fold(None, value, T) is None
     assert model.consents.find(SUBJECT.encode()) is None
 
 
@@ -570,6 +570,13 @@ def test_erased_holders_are_gone_and_with_the_last_one_the_subject(scene: Scene)
     scene.ask("ERASE", None, T)
     assert scene.raw(b"garbage") == ":SUPPRESS NO_CONSENT"
     assert scene.grant("a") == Answer(None, 1, T - DAY)
+
+
+def test_an_erased_subject_takes_along_what_was_remembered_of_it(granted: Scene) -> None:
+    assert granted.step("e-1", "POSTED") == NOTIFY
+    granted.ask("ERASE", None, T)
+    granted.grant()
+    assert granted.step("e-1", "POSTED") == NOTIFY
 
 
 def test_eight_versions_are_kept(scene: Scene) -> None:
