@@ -69,12 +69,17 @@ class Cluster:
         """The offsets that a group has committed of each partition; 0 where it has none yet."""
         wanted = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
         request = [ConsumerGroupTopicPartitions(group, wanted)]
-        try:
-            answer = self._admin.list_consumer_group_offsets(request)[group].result(TIMEOUT_S)
-        except KafkaException:  # the group does not exist yet
-            return [0] * PARTITIONS
+        found = self._admin.list_consumer_group_offsets(request, require_stable=False)[group]
+        answer = found.result(TIMEOUT_S)
         by_partition = {place.partition: place.offset for place in answer.topic_partitions}
         return [max(by_partition.get(partition, 0), 0) for partition in range(PARTITIONS)]
+
+    def progress(self, group: str, topic: str) -> int:
+        """How many events a group has committed; 0 while the broker does not know it."""
+        try:
+            return sum(self.committed(group, topic))
+        except (KafkaException, TimeoutError):
+            return 0
 
     def ends(self, topic: str) -> list[int]:
         """The end offset of each partition; zeros while the topic does not exist."""
@@ -149,7 +154,7 @@ def _patiently(act: Callable[[], Result]) -> Result:
     while True:
         try:
             return act()
-        except KafkaException:
+        except (KafkaException, TimeoutError):
             if time.monotonic() > give_up_at:
                 raise
             time.sleep(POLL_S)

@@ -142,7 +142,7 @@ def plot(summary: Mapping[str, Any], path: Path) -> None:
     axes.set_xlabel("events, median and range of the rounds")
     valid = "" if summary["valid"] else " - INVALID"
     axes.set_title(f"Bank transactions joined with consent, commit {summary['commit']}{valid}")
-    axes.legend()
+    axes.legend(loc="lower right")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 

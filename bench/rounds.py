@@ -123,12 +123,11 @@ def _watch(
     is not charged for the wait until the next commit.
     """
     began = moved_at = time.monotonic()
-    warmup = _warmup(contender, plan)
-    wanted = warmup + _timed(contender, plan)
+    warmup, timed = _warmup(contender, plan), _timed(contender, plan)
     startup_s, first, last = 0.0, None, Mark(began, 0, 0.0)
-    while last.events < wanted:
+    while last.events < plan.events and (first is None or last.events - first.events < timed):
         time.sleep(POLL_S)
-        events = sum(stage.cluster.committed(contender.group, BANK_TRANSACTIONS))
+        events = stage.cluster.progress(contender.group, BANK_TRANSACTIONS)
         now, cpu_s = time.monotonic(), meter.sample()
         if process.poll() is not None:
             return startup_s, first or last, last, "it ended"
@@ -138,14 +137,10 @@ def _watch(
             last = Mark(now, events, cpu_s)
             if first is None and events >= warmup:
                 first = last
-            show(contender.name, events, wanted)
+            show(contender.name, events, warmup + timed)
         elif now - moved_at > STALL_S:
             return startup_s, first or last, last, f"no progress in {STALL_S:.0f} s"
         if startup_s and now - began - startup_s > plan.limit_s:
             break
-    return (
-        startup_s,
-        first or last,
-        last,
-        "" if first else "the time limit came before the end of the warm-up",
-    )
+    fault = "" if first else "the time limit came before the end of the warm-up"
+    return startup_s, first or last, last, fault

@@ -68,9 +68,9 @@ async def notify(stream: Any) -> None:
         key = (user, event["subject"], "RECEIPT", event["event_id"], event["status"], amount)
         notification = {name: consent[name] for name in COPIED} | {
             "notification_id": str(uuid.uuid5(NAMESPACE, "\x1f".join(key))), "recipient": user, "priority": 3,
-            "kind": "RECEIPT", "purpose": "RECEIPT", "template_key": "receipt", "push": "REGULAR", "subject_label": "",
-            "occurred_at": at, "not_before": at, "not_after": at + timedelta(hours=6), "consent_version": 1,
-            "decided_at": time.time_ns() // 10**6, "source_event_id": event["event_id"],
+            "kind": "RECEIPT", "purpose": "RECEIPT", "template_key": "receipt", "push": "REGULAR",
+            "occurred_at": at, "not_before": at, "not_after": at + timedelta(hours=6), "subject_label": "",
+            "decided_at": time.time_ns() // 10**6, "source_event_id": event["event_id"], "consent_version": 1,
         }  # fmt: skip
         for needed, names in FIELDS.items():
             notification |= {name: event[name] for name in names if level >= needed}
