@@ -63,6 +63,8 @@ def record_of(schema: Json, value: Json, path: str = "") -> Any:
             fields[name] = value_of(field["type"], value[name], full)
         elif "default" not in field:
             raise FieldError(f"{full} is missing")
+        elif field["default"] is None:
+            fields[name] = None
     if schema["name"] == "ConsentRequest" and fields.get("consent") is not None:
         fields["has_unknown_purpose"] = _names_unknown_purpose(schema, value)
     return _RECORDS[schema["name"]](**fields)
