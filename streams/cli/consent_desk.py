@@ -24,7 +24,7 @@ from streams.core.codes import (
     RequestedBy,
 )
 from streams.core.consent import Consent, ConsentRequest, ConsentState, Preferences
-from streams.errors import CheckFailedError, ConfigurationError
+from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
 from streams.kafka.connection import client_options, our_errors
 from streams.ops.topic_reader import open_reader
@@ -224,7 +224,7 @@ def _with(consent: Consent, wishes: Wishes) -> Consent:
     preferences = old._replace(**{name: value for name, value in limits.items() if value is not None})
     has_threshold = preferences.min_amount_minor is not None or preferences.low_balance_minor is not None
     if preferences.currency is not None and not has_threshold:
-        raise ConfigurationError("--currency needs --min-amount or --low-balance.")
+        raise typer.BadParameter("it needs --min-amount or --low-balance.", param_hint="--currency")
     given = {name: value for name, value in said.items() if value is not None}
     return consent._replace(preferences=Preferences(*preferences), **given)
 

@@ -94,7 +94,7 @@ def check_conservation(settings: Settings) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as error:
         raise CheckFailedError(
-            f"The conservation check has no result after {CHECK_TIMEOUT_S:.0f} s. Run it by hand: {shlex.join(command)}"
+            f"No result of the conservation check after {CHECK_TIMEOUT_S:.0f} s: {shlex.join(command)}"
         ) from error
     try:
         report: dict[str, Any] = json.loads(done.stdout)

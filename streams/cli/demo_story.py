@@ -20,7 +20,6 @@ from streams.wire.codec import decode_decision_batch, decode_notification
 from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, DELIVERY, EVENT_TOPICS
 
 DECIDE_TIMEOUT_S = 30.0
-SETTLE_S = 5.0
 VIEW_S = 0.1
 _FATES = {Fate.NOTIFY: "told", Fate.SUPPRESS: "silent", Fate.DUPLICATE: "doubles", Fate.REJECT: "refused"}
 
@@ -53,6 +52,8 @@ class Story:
         self._sent_at: dict[str, int] = {}
         self._decided: dict[tuple[str, int], int] = {}
         self._announced = self._shown = 0
+        self._wanted: dict[tuple[str, int], int] | None = None
+        self._all_decided = asyncio.Event()
         self._ends_at = 0.0
 
     async def run(self) -> None:
@@ -69,7 +70,9 @@ class Story:
             watching = asyncio.create_task(self._watch(reader))
             try:
                 await self._send()
-                await self._until_decided(before, await self._ends(), watching)
+                ends = await self._ends()
+                sent = {place: end for place, end in ends.items() if end > before[place]}
+                await self._until_decided(sent, watching)
             finally:
                 watching.cancel()
                 await asyncio.wait([watching])
@@ -106,6 +109,17 @@ class Story:
                 else:
                     self._see_decisions(record)
             self._view.counted(self.counts, max(0.0, self._ends_at - time.monotonic()))
+            # The notifications of a decision are committed with it, but come by another partition.
+            if self._is_all_decided() and self._shown >= self._announced:
+                self._all_decided.set()
+
+    def _is_all_decided(self) -> bool:
+        return self._wanted is not None and not self._undecided(self._wanted)
+
+    def _undecided(self, wanted: dict[tuple[str, int], int]) -> list[str]:
+        return [
+            f"{place[0]}/{place[1]}" for place, end in wanted.items() if self._decided.get(place, 0) < end
+        ]
 
     def _see_notification(self, record: Record) -> None:
         notification = decode_notification(record.value or b"")
@@ -124,22 +138,18 @@ class Story:
         self._announced += sum(row.outcome == Fate.NOTIFY for row in batch.decisions)
 
     async def _until_decided(
-        self,
-        before: dict[tuple[str, int], int],
-        ends: dict[tuple[str, int], int],
-        watching: "asyncio.Task[None]",
+        self, wanted: dict[tuple[str, int], int], watching: "asyncio.Task[None]"
     ) -> None:
-        wanted = {place: end for place, end in ends.items() if end > before[place]}
-        deadline = time.monotonic() + DECIDE_TIMEOUT_S
-        while missing := sum(self._decided.get(place, 0) < end for place, end in wanted.items()):
-            if watching.done():
-                await watching
-            if time.monotonic() > deadline:
-                raise CheckFailedError(
-                    f"{missing} of {len(wanted)} partitions are not decided after {DECIDE_TIMEOUT_S:.0f} s. "
-                    "Is another worker stuck? `notifier doctor` checks the cluster."
-                )
-            await asyncio.sleep(VIEW_S)
-        deadline = time.monotonic() + SETTLE_S
-        while self._shown < self._announced and time.monotonic() < deadline:
-            await asyncio.sleep(VIEW_S)
+        self._wanted = wanted
+        waiting = asyncio.create_task(self._all_decided.wait())
+        both = {watching, waiting}
+        done, _ = await asyncio.wait(both, timeout=DECIDE_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if watching in done:
+            await watching
+        if not done:
+            missing = ", ".join(self._undecided(wanted)) or "none, but not all that was decided was told"
+            raise CheckFailedError(
+                f"Not decided {DECIDE_TIMEOUT_S:.0f} s after the last event: {missing}. "
+                "Is another worker stuck? `notifier doctor` checks the cluster."
+            )

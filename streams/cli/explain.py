@@ -7,6 +7,7 @@ import typer
 
 from streams.cli.shared import JsonOption, KafkaOption, ProgressLine, answer, settings_of
 from streams.ops import explain as ops
+from streams.wire.topics import EVENT_TOPICS
 
 
 def explain(
@@ -21,6 +22,11 @@ def explain(
     Events of subjects without consent are never opened, so their id is not known: ask for them by position.
     Exit code 1 if nothing is known of the event.
     """
+    position = ops.parse_position(asked)
+    if position is not None and position.topic not in EVENT_TOPICS:
+        raise typer.BadParameter(
+            f"{position.topic} is not an event topic; there are {', '.join(EVENT_TOPICS)}."
+        )
     settings = settings_of(kafka)
     progress = ProgressLine("reading decisions")
     try:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.shared import JsonOption, answer, news
-from streams.errors import CheckFailedError, ConfigurationError
+from streams.errors import CheckFailedError
 from streams.wire.schemas import our_schemas, schema_lint
 
 app = typer.Typer(help="Check the schemas, or show one.", no_args_is_help=True)
@@ -49,8 +49,8 @@ def show(
         )
         return
     if name not in versions:
-        raise ConfigurationError(f"There is no schema {name!r}. There are: {', '.join(versions)}.")
+        raise typer.BadParameter(f"there is no schema {name!r}; there are {', '.join(versions)}.")
     found = [one for one in versions[name] if version in (None, one.version)]
     if not found:
-        raise ConfigurationError(f"Schema {name} has the versions 1 to {len(versions[name])}, not {version}.")
+        raise typer.BadParameter(f"schema {name} has the versions 1 to {len(versions[name])}, not {version}.")
     answer(found[-1].avro if as_json else json.dumps(found[-1].avro, indent=2, ensure_ascii=False))

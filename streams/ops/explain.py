@@ -22,7 +22,7 @@ ID_HEADER = "ce_id"
 
 MEANINGS: Mapping[Reason, str] = MappingProxyType({
     Reason.NO_CONSENT: "nobody has consented to be told about this subject, so the event was never opened",
-    Reason.CONSENT_UNREADABLE: "a consent request of this subject could not be read; nobody is told until the next",
+    Reason.CONSENT_UNREADABLE: "its last consent request could not be read; nobody is told until the next",
     Reason.NOT_EFFECTIVE: "the consent was not in effect yet when the event happened",
     Reason.REVOKED: "the consent was revoked",
     Reason.EXPIRED: "the consent has expired",
@@ -97,7 +97,7 @@ async def explain(settings: Settings, asked: str, progress: Progress | None = No
     Reads the decision log from its start; for an id that it does not name, the events' `ce_id` headers too.
 
     Raises:
-        ConfigurationError: the position names no event topic, or a partition that does not exist.
+        ConfigurationError: the position names a partition that does not exist.
         TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
     """
     position = parse_position(asked)
@@ -133,10 +133,6 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
 
 
 async def _explain_position(settings: Settings, at: Position, progress: Progress | None) -> Explanation:
-    if at.topic not in EVENT_TOPICS:
-        raise ConfigurationError(
-            f"{at.topic} is not an event topic. Ask for one of {', '.join(EVENT_TOPICS)}."
-        )
     decided_before = 0
     async with open_reader(settings, [DECISIONS], [await _checked(settings, at)]) as reader:
         async for record in reader.rest(progress):
