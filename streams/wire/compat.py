@@ -1,7 +1,7 @@
 """Whether one version of a schema can read what another wrote.
 
-Avro's schema resolution, as far as our types go; the promotions of numbers are left out on purpose, because our
-own readers do not make them. Imports `plan`. Read next: `schema_rules.py`.
+Avro's schema resolution, as far as our types go; the promotions of numbers are left out on purpose, because
+our own readers do not make them. Imports `plan`. Read next: `schema_rules.py`.
 Source: Avro 1.12 specification, "Schema resolution".
 """
 

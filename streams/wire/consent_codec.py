@@ -65,10 +65,9 @@ def encode_consent_request(request: ConsentRequest) -> bytes:
 
 
 def decode_consent_state(value: bytes) -> ConsentState | None:
-    """Read a subject's consents; None when they cannot be read (the subject is then told nothing). Never
-    raises.
+    """Read a subject's consents; None when they cannot be read (the subject is then told nothing).
 
-    A purpose that we do not know leaves no bit: it grants nothing.
+    A purpose that we do not know leaves no bit: it grants nothing. Never raises.
     """
     state = read_framed(_STATE_READERS, value)
     if isinstance(state, Reason):

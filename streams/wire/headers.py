@@ -50,9 +50,7 @@ class NotificationHeaders:
         ]
 
     def of(self, notification_id: str, topic: str, offset: int, traceparent: bytes | None) -> Headers:
-        """Return the headers of one notification; `traceparent` is the input's header, passed on if it is
-        valid.
-        """
+        """Return the headers of one notification; `traceparent`, the input's, is passed on if it is valid."""
         headers = [
             *self._constant,
             ("ce_id", notification_id.encode()),

@@ -162,9 +162,7 @@ def has_unknown_symbol(name: str, avro: Json) -> Problems:
 
 
 def has_output_tags(name: str, avro: Json) -> Problems:
-    """Every field that goes out says for which purposes, from which detail level on, and how long it is
-    kept.
-    """
+    """Every field that goes out says for which purposes, from which detail level on, and how long."""
     for node in fields(avro) if name in OUTPUTS else ():
         field = node.field or {}
         purposes = field.get("purposes")

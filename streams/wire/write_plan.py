@@ -144,9 +144,7 @@ class _WritePlan(Source):
 
 
 def _symbols(enum: Json) -> tuple[bytes, ...]:
-    """Return the encoding of every symbol; `lint.py` keeps enums below 64 symbols, so that one byte is
-    enough.
-    """
+    """Return the encoding of every symbol: one byte, because the lint keeps enums at 64 symbols."""
     return tuple(bytes((2 * index,)) for index in range(len(enum["symbols"])))
 
 
