@@ -128,7 +128,7 @@ def our_error(settings: Settings, error: BaseException) -> NotifierError | None:
     match error:
         case ssl.SSLError():
             return CredentialsError(
-                f"Kafka at {settings.kafka}: TLS failed ({error.reason or type(error).__name__}). "
+                f"Kafka at {settings.kafka}: TLS failed ({getattr(error, 'reason', None) or type(error).__name__}). "
                 "Set NOTIFIER_SSL_CAFILE to the certificate of its authority, or correct "
                 "NOTIFIER_SECURITY_PROTOCOL."
             )
