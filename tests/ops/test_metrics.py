@@ -1,6 +1,8 @@
 """What is counted, under which names, and that no input can make the number of series grow."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,19 @@ def test_the_three_outcomes_of_a_transaction_exist_before_the_first() -> None:
     assert {labels for name, labels in seen if name == "notifier_transactions_total"} == {
         (o,) for o in TRANSACTION_OUTCOMES
     }
+
+
+@pytest.mark.interop
+def test_promtool_finds_nothing_to_say_about_a_full_scrape() -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed: apt-get install prometheus")
+    metrics = Metrics(4)
+    everything(metrics, 4)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=metrics.text(), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_the_page_of_metrics_is_current() -> None:
