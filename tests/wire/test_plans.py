@@ -41,7 +41,23 @@ def read_or_none(name: str, data: bytes) -> Any:
 def agrees_with_fastavro(name: str, data: bytes) -> bool:
     """Tell whether our reader refuses the data, or reads all of it as fastavro does."""
     value = read_or_none(name, data)
-    return value is None or fast_read(FAST[name], data) == (as_avro(value, FULL[name]), len(data))
+    if value is None:
+        return True
+    theirs, size = fast_read(FAST[name], data)
+    return size == len(data) and as_sets(theirs) == as_sets(as_avro(value, FULL[name]))
+
+
+def as_sets(value: Any) -> Any:
+    """Return a value with its lists of symbols as sets: our readers keep neither order nor repetition."""
+    match value:
+        case dict():
+            return {name: as_sets(item) for name, item in value.items()}
+        case [str(), *_]:
+            return set(value)
+        case list():
+            return [as_sets(item) for item in value]
+        case _:
+            return value
 
 
 @pytest.mark.parametrize("name", NAMES)
