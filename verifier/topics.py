@@ -62,6 +62,16 @@ class Topics:
             starts[partition] = self._consumer.get_watermark_offsets(one, timeout=WAIT_S)[0]
         return starts
 
+    def ends(self, topics: tuple[str, ...]) -> dict[tuple[str, int], int]:
+        """Return the high watermark of every partition of `topics`. Raises UnreachableError."""
+        return {
+            (topic, partition): self._consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=WAIT_S
+            )[1]
+            for topic in topics
+            for partition in self.starts(topic)
+        }
+
     def read(self, topic: str, partitions: list[int]) -> Iterator[Message]:
         """Yield the committed records of `topic`, each partition in offset order. Raises UnreachableError."""
         self._consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])

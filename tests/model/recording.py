@@ -23,14 +23,14 @@ class Request(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A record of messenger-delivery: its key, its value as a dict, its headers, and the value's bytes."""
+    """A record of messenger-delivery: its key, value as a dict, its headers, and the value with its frame."""
 
     partition: int
     offset: int
     key: str
     value: dict[str, Any]
     headers: dict[str, bytes]
-    body: bytes
+    framed: bytes
 
 
 @dataclass
@@ -85,7 +85,9 @@ def _outputs(topics: Topics, ids: dict[str, int], found: Recording) -> None:
         body = unframe(message.value() or b"", (ids["notification"],))[1]
         key = (message.key() or b"").decode()
         place = message.partition() or 0, message.offset() or 0
-        found.sent.append(Sent(*place, key, notifications.read(body), _headers(message), body))
+        found.sent.append(
+            Sent(*place, key, notifications.read(body), _headers(message), message.value() or b"")
+        )
     for message in topics.read(DEAD_LETTERS, list(topics.starts(DEAD_LETTERS))):
         found.dead_letters.append(_headers(message))
 

@@ -20,12 +20,13 @@ class Writer:
 
     def __init__(self, name: str) -> None:
         plain = json.dumps(load_schema(name)).replace(', "logicalType": "timestamp-millis"', "")
-        self._writer = avro.io.DatumWriter(avro.schema.parse(plain))
+        self._schema = avro.schema.parse(plain)
+        self._writer = avro.io.DatumWriter(self._schema)
         self._frame = b"\x00" + _IDS[name].to_bytes(4, "big")
 
     def framed(self, fields: dict[str, Any]) -> bytes:
         out = io.BytesIO()
-        self._writer.write(fields, avro.io.BinaryEncoder(out))
+        self._writer.write_data(self._schema, fields, avro.io.BinaryEncoder(out))
         return self._frame + out.getvalue()
 
 
