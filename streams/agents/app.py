@@ -8,11 +8,11 @@ from typing import Any
 
 import faust
 import mode
-from faust.types import StreamT, TransportT
+from faust.types import TransportT
 
 from streams.kafka.carrier import Carrier
 from streams.kafka.partition_owner import Connections
-from streams.kafka.transport import BatchConsumer, BatchTransport, Fetched
+from streams.kafka.transport import BatchConsumer, BatchTransport
 from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 
@@ -21,7 +21,7 @@ REBALANCE_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 40.0
 
 
-class WholeBatches(faust.Schema):
+class WholeBatches(faust.Schema):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Passes the batches of a message on as they are."""
 
     def compile(self, app: Any, **_: Any) -> Any:
@@ -96,14 +96,14 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
         on_failure=failed,
     )
 
-    async def assigned(_app: Any, **_: Any) -> None:
+    async def assigned(_app: Any, *_: Any, **__: Any) -> None:
         app.carrier.assign(consumer().assignment())
 
     app.on_rebalance_complete.connect(assigned, weak=False)
     events = app.topic(*EVENT_TOPICS, schema=WholeBatches(), acks=False)
 
     @app.agent(events, name="route", supervisor_strategy=mode.CrashingSupervisor)
-    async def route(stream: StreamT[Fetched]) -> None:
+    async def route(stream: Any) -> None:
         async for event in stream.noack().events():
             app.carrier.arrived(event.value.batches)
 

@@ -38,6 +38,16 @@ def run_worker(settings: Settings) -> int:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("streams").setLevel(logging.INFO)
+    for quieter in (
+        "streams.agents.app",
+        "streams.kafka.transport",
+    ):  # here Faust's services log their every step
+        logging.getLogger(quieter).setLevel(logging.WARNING)
+    logging.getLogger("aiokafka.producer.sender").setLevel(
+        logging.ERROR
+    )  # brokers refuse a batch until its partition joined the transaction
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_is_no_cancellation)
     install()
     try:
         import uvloop  # noqa: PLC0415 - optional: faster, not needed
@@ -45,6 +55,15 @@ def run_worker(settings: Settings) -> int:
         return asyncio.run(_serve(settings))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings))
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Keep out the tracebacks that Faust logs of agents cancelled by an orderly stop."""
+    return not (
+        record.exc_info
+        and record.exc_info[0] is not None
+        and issubclass(record.exc_info[0], asyncio.CancelledError)
+    )
 
 
 def clock_of(settings: Settings) -> Callable[[], int]:
@@ -81,15 +100,24 @@ async def _serve(settings: Settings) -> int:
     worker = faust.Worker(
         app, loop=asyncio.get_running_loop(), quiet=True, override_logging=False, redirect_stdouts=False
     )
+    worker.spinner = None
     watch = asyncio.create_task(_watch_partitions(settings, cluster, app), name="partition-watch")
     try:
         await worker.start()
         await worker.wait_until_stopped()
     finally:
         watch.cancel()
-        await worker.stop()
+        await _stop(worker)
         await ops.stop()
     return _exit_code(app.crash_reason or worker.crash_reason)
+
+
+async def _stop(worker: faust.Worker) -> None:
+    """Wait for the stop that a signal began, or stop now: returning earlier would close the loop under its threads."""
+    stopping = worker._signal_stop_future  # noqa: SLF001  # mode tells of its stop nowhere else
+    if stopping is not None:
+        await stopping
+    await worker.stop()
 
 
 def _check_partitions(cluster: ClusterInfo) -> None:

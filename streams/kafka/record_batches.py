@@ -22,6 +22,8 @@ READ_COMMITTED = 1
 class ColumnarPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc]
     """aiokafka's PartitionRecords that yields a RecordBatch per raw record batch."""
 
+    next_fetch_offset: int
+
     def _unpack_records(self) -> Iterator[RecordBatch]:
         position = self.next_fetch_offset
         while self._records.has_next():

@@ -47,8 +47,8 @@ async def read_to_end(
     await consumer.start()
     try:
         consumer.assign([tp])
-        first = max(start, (await consumer.beginning_offsets([tp]))[tp])
-        end = (await consumer.end_offsets([tp]))[tp]
+        first: int = max(start, (await consumer.beginning_offsets([tp]))[tp])
+        end: int = (await consumer.end_offsets([tp]))[tp]
         consumer.seek(tp, first)
         position = first
         progress(0, end - first)

@@ -37,7 +37,9 @@ class Fetched(NamedTuple):
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the group member."""
+    """The thread that owns the group member; `app` is `streams.agents.app.NotifierApp`."""
+
+    app: Any
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         conf = self.app.conf
@@ -103,7 +105,9 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class BatchConsumer(driver.Consumer):
-    """The consumer that agents see."""
+    """The consumer that agents see; `app` is `streams.agents.app.NotifierApp`."""
+
+    app: Any
 
     _thread: BatchConsumerThread
 
@@ -113,7 +117,7 @@ class BatchConsumer(driver.Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
         """Yield one message per partition with fetched batches, leaving out partitions whose task has enough waiting."""
         if not self.flow_active:
-            await self.wait(self.can_resume_flow)
+            await self.wait(self.can_resume_flow.wait())
         carrier = self.app.carrier
         carrier.room.clear()
         saturated = carrier.saturated()
@@ -139,9 +143,9 @@ class BatchConsumer(driver.Consumer):
             last.next_offset - 1,
             0.0,
             0,
-            (),
             None,
-            record,
+            None,
+            record,  # type: ignore[arg-type]  # Faust passes values on; ours is no bytes
             None,
             tp=tp,
             generation_id=record.generation,

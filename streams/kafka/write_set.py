@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
-Record = tuple[bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
+HeaderList = list[tuple[str, bytes]]
+Record = tuple[bytes | None, bytes | None, HeaderList]
+NO_HEADERS: HeaderList = []
 
 
 class WriteSet:
@@ -24,7 +26,7 @@ class WriteSet:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: HeaderList = NO_HEADERS,
     ) -> None:
         """Append one record; a null value is a tombstone."""
         slot = (topic, partition)

@@ -5,14 +5,13 @@ Everything that one transaction writes, and the overlay that is merged when it d
 May import wire and core. Read next: `interpret.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from streams.core.codes import Fate, Kind, Reason
 from streams.core.subject_state import SubjectState
 from streams.wire.codec import DecisionRow, InputRange, OffsetRun
 
-HeaderList = Sequence[tuple[str, bytes]]
+HeaderList = list[tuple[str, bytes]]
 Counts = dict[tuple[Fate, Reason | None, Kind | None], int]
 
 

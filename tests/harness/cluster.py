@@ -1,9 +1,8 @@
 """A cluster with all topics for one test, and clients of another library than the product's."""
 
+import asyncio
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker, start_broker
+from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 TREE = Path(os.environ.get("TREE_UNDER_TEST", ROOT))
@@ -30,7 +31,9 @@ class Cluster:
 
     def producer(self, **options: Any) -> Producer:
         """Return a librdkafka producer that partitions as Java does, unless told otherwise."""
-        return Producer({"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "acks": "all", **options})
+        return Producer(
+            {"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "acks": "all", **options}
+        )
 
     def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
         """Return every record of a topic up to its present end, partition by partition."""
@@ -47,7 +50,8 @@ class Cluster:
         try:
             partitions = consumer.list_topics(topic, 10).topics[topic].partitions
             consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
-            found, ended = [], set()
+            found: list[Message] = []
+            ended: set[int | None] = set()
             deadline = time.monotonic() + DEADLINE_S
             while len(ended) < len(partitions) and time.monotonic() < deadline:
                 for message in consumer.consume(5000, 0.2):
@@ -65,12 +69,14 @@ class Cluster:
 def cluster(home: Path, partitions: int = 4) -> Iterator[Cluster]:
     """Start a broker of its own with all topics; stop it at the end."""
     with start_broker(home) as running:
-        command = [sys.executable, "-m", "streams.cli", "topics", "apply", "--kafka", running.bootstrap]
-        subprocess.run([*command, "--partitions", str(partitions)], cwd=ROOT, check=True, capture_output=True, timeout=60)
+        settings = Settings.from_env({}, kafka=running.bootstrap, partitions=partitions)
+        asyncio.run(apply_topics(settings))
         yield Cluster(running, partitions)
 
 
-def eventually(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, pause_s: float = 0.1) -> Any:
+def eventually(
+    what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S, pause_s: float = 0.1
+) -> Any:
     """Return the first true answer of `condition`; fail with `what` after the deadline."""
     deadline = time.monotonic() + deadline_s
     while True:

@@ -16,7 +16,9 @@ from confluent_kafka import Message, Producer
 from tests.harness.cluster import ROOT, Cluster, eventually
 
 _IDS = json.loads((ROOT / "schemas" / "ids.json").read_text())
-_SCHEMAS = {name: fastavro.parse_schema(json.loads((ROOT / "schemas" / f"{name}.avsc").read_text())) for name in _IDS}
+_SCHEMAS = {
+    name: fastavro.parse_schema(json.loads((ROOT / "schemas" / f"{name}.avsc").read_text())) for name in _IDS
+}
 YEAR_MS = 364 * 86_400_000
 
 
@@ -30,7 +32,8 @@ def encode(schema: str, value: dict[str, Any]) -> bytes:
 def decode(schema: str, value: bytes) -> dict[str, Any]:
     """Return the fields of a framed value."""
     assert value[:5] == b"\0" + struct.pack(">I", _IDS[schema]), "another schema's frame"
-    record: dict[str, Any] = fastavro.schemaless_reader(io.BytesIO(value[5:]), _SCHEMAS[schema], None)
+    record = fastavro.schemaless_reader(io.BytesIO(value[5:]), _SCHEMAS[schema], None)
+    assert isinstance(record, dict)
     return record
 
 
@@ -121,22 +124,29 @@ def grant_all(cluster: Cluster, subjects: Sequence[str]) -> None:
         "consent.requests",
         ((subject, request(subject, "GRANT", f"user-of-{subject}")) for subject in subjects),
     )
-    eventually("grants are folded", lambda: len(cluster.read("consent.results")) >= answered + len(subjects), pause_s=0.3)
+    eventually(
+        "grants are folded",
+        lambda: len(cluster.read("consent.results")) >= answered + len(subjects),
+        pause_s=0.3,
+    )
 
 
 def notifications(cluster: Cluster) -> list[dict[str, Any]]:
     """Return every committed notification with its headers under `headers` and its append time under `appended_ms`."""
     found = []
     for message in cluster.read("messenger-delivery"):
-        headers = {name: (value or b"").decode() for name, value in message.headers() or ()}
-        fields = decode("notification", message.value())
-        found.append({**fields, "headers": headers, "appended_ms": message.timestamp()[1], "key": message.key().decode()})
+        headers = {name: bytes(value or b"").decode() for name, value in list(message.headers() or [])}
+        fields = decode("notification", message.value() or b"")
+        key = (message.key() or b"").decode()
+        found.append({**fields, "headers": headers, "appended_ms": message.timestamp()[1], "key": key})
     return found
 
 
 def batches(cluster: Cluster) -> list[dict[str, Any]]:
     """Return every DecisionBatch, partition by partition."""
-    return [decode("decision_batch", message.value()) for message in cluster.read("notifier.decisions")]
+    return [
+        decode("decision_batch", message.value() or b"") for message in cluster.read("notifier.decisions")
+    ]
 
 
 def decided_to(cluster: Cluster) -> dict[tuple[str, int], int]:

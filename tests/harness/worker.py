@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,9 @@ from tests.harness.cluster import TREE, eventually
 class Worker:
     """One `notifier worker` process; a context manager that ends it."""
 
-    def __init__(self, bootstrap: str, log: Path, *, guarantee: str = "exactly_once", cwd: Path = TREE, **settings: str) -> None:
+    def __init__(
+        self, bootstrap: str, log: Path, *, guarantee: str = "exactly_once", cwd: Path = TREE, **settings: str
+    ) -> None:
         variables = {f"NOTIFIER_{name.upper()}": value for name, value in settings.items()}
         environment = {**os.environ, **variables, "PYTHONPATH": str(cwd)}
         command = [sys.executable, "-m", "streams.cli", "worker", "--kafka", bootstrap]
@@ -59,7 +62,11 @@ class Worker:
 
     def wait_ready(self, deadline_s: float = 60) -> dict[str, Any]:
         """Wait until /readyz says 200 and return its body."""
-        eventually(f"the worker is ready; its log: {self.log}", lambda: self._alive() and self.get("/readyz")[0] == 200, deadline_s)
+        eventually(
+            f"the worker is ready; its log: {self.log}",
+            lambda: self._alive() and self.get("/readyz")[0] == 200,
+            deadline_s,
+        )
         body: dict[str, Any] = json.loads(self.get("/readyz")[1])
         return body
 
@@ -68,7 +75,11 @@ class Worker:
         total = 0.0
         for line in self.get("/metrics")[1].splitlines():
             match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)(?: \d+)?", line)
-            if match and match[1] == name and all(f'{key}="{value}"' in (match[2] or "") for key, value in labels.items()):
+            if (
+                match
+                and match[1] == name
+                and all(f'{key}="{value}"' in (match[2] or "") for key, value in labels.items())
+            ):
                 total += float(match[3])
         return total
 
@@ -81,7 +92,8 @@ class Worker:
     def terminate(self, deadline_s: float = 30) -> int:
         """SIGTERM the process and return its exit code."""
         self.process.terminate()
-        return self.process.wait(deadline_s)
+        code: int = self.process.wait(deadline_s)
+        return code
 
     def _alive(self) -> bool:
         code = self.process.poll()
