@@ -13,7 +13,7 @@ from streams.core.decision import Decision, HolderDecision
 from streams.core.events import Event
 from streams.core.facts import FACTS, MAX_ID_CHARS, Facts
 from streams.core.gate import NO_HOLDER, UNREADABLE
-from streams.core.lifecycle import answer, scope, told_entry, told_key
+from streams.core.lifecycle import ANSWERS, ENTRIES, SCOPES, told_key
 from streams.core.notice import make_notification
 from streams.core.policy import KINDS, MINIMUM_AMOUNT, NO_THRESHOLD, SEEN_SLACK_MS, Policy
 from streams.core.prepared import PreparedConsent, PreparedHolder
@@ -61,12 +61,11 @@ def decide(
     *,
     replay: bool = False,
 ) -> tuple[Decision, SubjectState]:
-    """Decide one event of `EVENT_TYPES[event_type]`, read at `offset` of its topic, for every holder, at
-    `now` (UTC ms).
+    """Decide for every holder one event of `EVENT_TYPES[event_type]`, read at `offset` of its topic.
 
-    Returns the decision and the memory after it (the same object when nothing changed). `replay`
-    (at_least_once): an event equal to its own memory is decided again, with the answers that it gave the
-    first time. The caller has checked that the subject is the key, and the gate. Never raises.
+    `now` is in UTC ms. Returns the decision and the memory after it (the same object when nothing changed).
+    `replay` (at_least_once): an event equal to its own memory is decided again, with the answers that it gave
+    the first time. The caller has checked that the subject is the key, and has asked the gate. Never raises.
     """
     if not prepared.holders:
         return (UNREADABLE if prepared.is_suspended else NO_HOLDER), state
@@ -110,14 +109,14 @@ def _ask_holders(
     has_room: bool,
     replay: bool,
 ) -> tuple[list[HolderDecision], int, SubjectState]:
-    """Ask every holder in order;
+    """Ask every holder in order.
 
-    return what each met, the answers of section 6 (4 bits each), and the memory with the steps told.
+    Returns what each met, the answers of section 6 (4 bits each), and the memory with the steps told.
     """
     event_time, kind, is_transaction, has_been_removed, amount, currency = facts
-    kind_, needed, _, threshold, _ = KINDS[kind]
+    kind_, needed, _, threshold, _, _ = KINDS[kind]
     max_age_ms = policy.max_age_ms[kind]
-    at = event_time if event_time < now else now
+    at = min(event_time, now)
     decisions, answers, shift = [], 0, 0
     for holder in prepared.holders:
         terms, shown = _terms(holder, at)
@@ -188,16 +187,15 @@ def _answer(
     has_room: bool,
     replay: bool,
 ) -> tuple[int, SubjectState]:
-    """Answer what is new for a holder whom nothing else keeps from being told, and remember the step if it is
-    told.
+    """Answer what is new for a holder whom no other rule leaves out, and remember the step if it is told.
 
     `first` is the answer given the first time, NOT_ASKED if there is none. A step that memory has gone past
     in a replay is not written again.
     """
-    scope_ = scope(event, event_type)
-    if scope_ is None:
+    scope = SCOPES[event_type](event)
+    if scope is None:
         return first or (GO_ON if has_room else NO_ROOM), state
-    key = told_key(scope_, holder.user_id)
+    key = told_key(scope, holder.user_id)
     told = find_told(state, key, now) if state.told else None
     is_own_step = replay and told is not None and told[6] == offset
     if first != NOT_ASKED:
@@ -205,23 +203,24 @@ def _answer(
     elif is_own_step and told is not None:
         found = GO_ON_ETA if told[2] & AS_NEW_ETA else GO_ON
     else:
-        found = answer(event, event_type, told, now)
+        found = ANSWERS[event_type](event, told, now)
     if found > GO_ON_ETA:
         return found, state
     if not has_room:
         return NO_ROOM, state
     if is_own_step or (own is not None and told is not None and told[6] > offset):
         return found, state
-    after = with_told(state, told_entry(event, event_type, key, found, offset, now), now, policy.told_limit)
+    entry = ENTRIES[event_type](event, key, found, offset, now)
+    after = with_told(state, entry, now, policy.told_limit)
     if after is None:
         return (found if first != NOT_ASKED else NO_ROOM), state
     return found, after
 
 
 def _whole(event: Event, rule: Rule, kind: Kind | None) -> Decision:
-    """Return the decision of a rule that decides the whole record;
+    """Return the decision of a rule that decides the whole record.
 
-    an event_id that breaks its limits is not repeated.
+    An event_id that breaks its limits is not repeated.
     """
     event_id = event.event_id if 0 < len(event.event_id) <= MAX_ID_CHARS else None
     return Decision(

@@ -18,9 +18,7 @@ END_OF_TIME_MS = 253_402_300_800_000
 AMOUNT_BOUND = 10**15
 
 Facts = tuple[int, int, bool, bool, int, str]
-"""Event's time, Kind, whether it is a transaction, whether it was removed, amount (booked balance of a
-balance), currency ("" for none).
-"""
+"""Time, Kind, is it a transaction, was it removed, amount (of a balance: booked), currency ("" for none)."""
 
 _BALANCE, _SECURITY, _SHIPPING = int(Kind.BALANCE), int(Kind.SECURITY), int(Kind.SHIPPING)
 _KINDS = tuple(int(kind) for kind in KIND_OF_TRANSACTION)
@@ -50,8 +48,9 @@ def _is_category_code(text: str) -> bool:
 def transaction_facts(event: BankTransaction) -> Facts | None:
     """Return the facts of a transaction; None if a field breaks its limits. Never raises."""
     (
-        event_id, subject, occurred_at, status, amount_minor, currency, lifecycle_id, supersedes_event_id, original_amount_minor,
-        original_currency, merchant_name, merchant_country, mcc, category, _, _, description, order_ref, balance_after_minor,
+        event_id, subject, occurred_at, status, amount_minor, currency, lifecycle_id, supersedes_event_id,
+        original_amount_minor, original_currency, merchant_name, merchant_country, mcc, category, _, _,
+        description, order_ref, balance_after_minor,
     ) = event  # fmt: skip
     is_valid = (
         0 < len(event_id) <= MAX_ID_CHARS

@@ -5,6 +5,7 @@ Imports `consent`, `money` and `policy`.
 Source: docs/rules.md section 8.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from streams.core.codes import ConsentAction, ConsentOutcome, DetailLevel, Direction, RefusalReason
@@ -163,13 +164,9 @@ def _current(holder: Holder | None) -> int:
 
 
 def _still_needed(versions: tuple[Consent, ...], oldest_ms: int) -> tuple[Consent, ...]:
-    """Leave out versions that no event can meet any more, and the oldest over the limit;
+    """Leave out the oldest versions over the limit, and those that no event can meet any more.
 
-    the last always stays.
+    The last always stays.
     """
-    kept = tuple(
-        version
-        for version, successor in zip(versions, versions[1:], strict=False)
-        if successor.effective_at >= oldest_ms
-    )
+    kept = tuple(version for version, successor in pairwise(versions) if successor.effective_at >= oldest_ms)
     return (*kept, versions[-1])[-MAX_VERSIONS:]

@@ -1,7 +1,6 @@
-"""The gate:
+"""The gate, which decides from consents alone, before a value is opened.
 
-what is decided from consents alone, before a value is opened. Imports `prepared`. Source: docs/rules.md
-section 1, rules 5 and 6.
+Imports `prepared`. Source: docs/rules.md section 1, rules 5 and 6.
 """
 
 from streams.core.codes import Fate, Reason

@@ -1,7 +1,6 @@
-"""Identities of notifications:
+"""Identities of notifications.
 
-the same step told to the same person has the same one. Imports nothing of ours. Source: docs/rules.md section
-7.
+The same step told to the same person has the same one. Imports nothing of ours. Source: docs/rules.md section 7.
 """
 
 import hashlib

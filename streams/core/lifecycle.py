@@ -1,38 +1,30 @@
 """Asks what is new for a holder of an event, and makes the memory entry of a step told.
 
-Joins the scalars of `steps.py` to events and packed entries. Imports `events`, `steps` and `subject_state`.
-Read next: `decide.py`.
-Source: docs/rules.md section 6.
+Joins the scalars of `steps.py` to events and packed entries, in tables by event type. Imports `events`,
+`steps` and `subject_state`. Read next: `decide.py`. Source: docs/rules.md section 6.
 """
 
 import hashlib
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
 from streams.core.codes import TransactionStatus
-from streams.core.events import AccountBalance, BankTransaction, Event, ShipmentUpdate
+from streams.core.events import AccountBalance, BankTransaction, SecurityAlert, ShipmentUpdate
 from streams.core.policy import TOLD_FOR_MS
-from streams.core.steps import GO_ON_ETA, NO_DAY, balance_step, declined_step, shipment_step, transaction_step
+from streams.core.steps import (
+    GO_ON_ETA,
+    NO_DAY,
+    balance_step,
+    declined_step,
+    shipment_step,
+    transaction_step,
+)
 from streams.core.subject_state import AS_NEW_ETA, ToldEntry
 
 DAY_MS = 86_400_000
-TRANSACTION, BALANCE, ALERT, SHIPMENT = 0, 1, 2, 3
-"""Event types, the order of `events.EVENT_TYPES`."""
 
 _DECLINED = int(TransactionStatus.DECLINED)
 _NOTHING: ToldEntry = (b"", 0, 0, 0, NO_DAY, NO_DAY, -1)
-
-
-def scope(event: Event, event_type: int) -> bytes | None:
-    """Return what names the lifecycle of an event within its subject, None if it has none. Never raises."""
-    if event_type == TRANSACTION:
-        transaction = cast("BankTransaction", event)
-        if transaction.lifecycle_id is None:
-            return None
-        letter = b"D" if transaction.status == _DECLINED else b"T"
-        return _named(letter, transaction.lifecycle_id)
-    if event_type == SHIPMENT:
-        return _named(b"S", cast("ShipmentUpdate", event).shipment_id)
-    return b"B" if event_type == BALANCE else None
 
 
 def _named(letter: bytes, name: str) -> bytes:
@@ -40,47 +32,93 @@ def _named(letter: bytes, name: str) -> bytes:
     return letter + len(data).to_bytes(2, "big") + data
 
 
-def told_key(scope_: bytes, user_id: str) -> bytes:
-    """Return the 8-byte hash under which the step last told to one holder is remembered. Never raises."""
-    return hashlib.blake2b(scope_ + user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+def _transaction_scope(event: BankTransaction) -> bytes | None:
+    if event.lifecycle_id is None:
+        return None
+    return _named(b"D" if event.status == _DECLINED else b"T", event.lifecycle_id)
 
 
-def answer(event: Event, event_type: int, told: ToldEntry | None, now: int) -> int:
-    """Return the answer (`steps.py`) of section 6 to an event that has a lifecycle. Never raises."""
-    _, _, code, value, eta_day, decided_day, _ = told or _NOTHING
-    if event_type == TRANSACTION:
-        transaction = cast("BankTransaction", event)
-        if transaction.status == _DECLINED:
-            return declined_step(told is not None, value, transaction.amount_minor)
-        return transaction_step(told is not None, code, value, transaction.status, transaction.amount_minor)
-    if event_type == BALANCE:
-        return balance_step(told is not None, value, cast("AccountBalance", event).as_of)
-    shipment = cast("ShipmentUpdate", event)
+def _balance_scope(_event: AccountBalance) -> bytes | None:
+    return b"B"
+
+
+def _alert_scope(_event: SecurityAlert) -> bytes | None:
+    return None
+
+
+def _shipment_scope(event: ShipmentUpdate) -> bytes | None:
+    return _named(b"S", event.shipment_id)
+
+
+def _transaction_answer(event: BankTransaction, told: ToldEntry | None, _now: int) -> int:
+    _, _, status, amount, _, _, _ = told or _NOTHING
+    if event.status == _DECLINED:
+        return declined_step(told is not None, amount, event.amount_minor)
+    return transaction_step(told is not None, status, amount, event.status, event.amount_minor)
+
+
+def _balance_answer(event: AccountBalance, told: ToldEntry | None, _now: int) -> int:
+    return balance_step(told is not None, (told or _NOTHING)[3], event.as_of)
+
+
+def _shipment_answer(event: ShipmentUpdate, told: ToldEntry | None, now: int) -> int:
+    _, _, code, told_at, told_eta_day, decided_day, _ = told or _NOTHING
     return shipment_step(
         told is not None,
         code & ~AS_NEW_ETA,
-        value,
-        eta_day,
+        told_at,
+        told_eta_day,
         decided_day,
-        shipment.status,
-        shipment.status_at,
-        NO_DAY if shipment.eta_at is None else shipment.eta_at // DAY_MS,
-        shipment.correction_of is not None,
+        event.status,
+        event.status_at,
+        _day(event.eta_at),
+        event.correction_of is not None,
         now // DAY_MS,
     )
 
 
-def told_entry(event: Event, event_type: int, key: bytes, answer_: int, offset: int, now: int) -> ToldEntry:
-    """Return what to remember when a step is told. Never raises."""
-    today = now // DAY_MS
-    if event_type == TRANSACTION:
-        transaction = cast("BankTransaction", event)
-        expires_at = transaction.occurred_at + TOLD_FOR_MS
-        return key, expires_at, transaction.status, transaction.amount_minor, NO_DAY, today, offset
-    if event_type == BALANCE:
-        as_of = cast("AccountBalance", event).as_of
-        return key, as_of + TOLD_FOR_MS, 0, as_of, NO_DAY, today, offset
-    shipment = cast("ShipmentUpdate", event)
-    code = shipment.status | AS_NEW_ETA if answer_ == GO_ON_ETA else shipment.status
-    eta_day = NO_DAY if shipment.eta_at is None else shipment.eta_at // DAY_MS
-    return key, shipment.status_at + TOLD_FOR_MS, code, shipment.status_at, eta_day, today, offset
+def _day(at_ms: int | None) -> int:
+    return NO_DAY if at_ms is None else at_ms // DAY_MS
+
+
+def _transaction_entry(event: BankTransaction, key: bytes, _answer: int, offset: int, now: int) -> ToldEntry:
+    expires_at = event.occurred_at + TOLD_FOR_MS
+    return key, expires_at, event.status, event.amount_minor, NO_DAY, now // DAY_MS, offset
+
+
+def _balance_entry(event: AccountBalance, key: bytes, _answer: int, offset: int, now: int) -> ToldEntry:
+    return key, event.as_of + TOLD_FOR_MS, 0, event.as_of, NO_DAY, now // DAY_MS, offset
+
+
+def _shipment_entry(event: ShipmentUpdate, key: bytes, answer: int, offset: int, now: int) -> ToldEntry:
+    code = event.status | AS_NEW_ETA if answer == GO_ON_ETA else event.status
+    expires_at = event.status_at + TOLD_FOR_MS
+    return key, expires_at, code, event.status_at, _day(event.eta_at), now // DAY_MS, offset
+
+
+SCOPES: tuple[Callable[[Any], bytes | None], ...] = (
+    _transaction_scope,
+    _balance_scope,
+    _alert_scope,
+    _shipment_scope,
+)
+"""By event type: event -> what names its lifecycle within its subject, None if it has none."""
+
+ANSWERS: dict[int, Callable[[Any, ToldEntry | None, int], int]] = {
+    0: _transaction_answer,
+    1: _balance_answer,
+    3: _shipment_answer,
+}
+"""By event type: (event with a lifecycle, the step last told, now) -> answer of `steps.py`."""
+
+ENTRIES: dict[int, Callable[[Any, bytes, int, int, int], ToldEntry]] = {
+    0: _transaction_entry,
+    1: _balance_entry,
+    3: _shipment_entry,
+}
+"""By event type: (event, key, answer, source offset, now) -> what to remember of a step told."""
+
+
+def told_key(scope: bytes, user_id: str) -> bytes:
+    """Return the 8-byte hash under which the step last told to one holder is remembered. Never raises."""
+    return hashlib.blake2b(scope + user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

@@ -1,17 +1,18 @@
-"""Makes the notification that follows from a NOTIFY: its identity, its mandatory fields, and the event's
-fields that may be shown.
+"""Makes the notification that follows from a NOTIFY.
 
-Imports `ids` and `project`. Read next: `prepared.py`. Source: docs/rules.md section 7.
+Its identity, its mandatory fields, and the event's fields that may be shown. Imports `ids`, `prepared` and
+`project`. Source: docs/rules.md section 7.
 """
 
+from collections.abc import Callable
 from datetime import date
-from typing import Any, cast
+from typing import Any
 
-from streams.core.codes import DetailLevel, Kind, Push, ShipmentStatus, TransactionStatus
+from streams.core.codes import DetailLevel, Push, ShipmentStatus, TransactionStatus
 from streams.core.decision import Notification
-from streams.core.events import AccountBalance, BankTransaction, Event, ShipmentUpdate
+from streams.core.events import AccountBalance, BankTransaction, Event, SecurityAlert, ShipmentUpdate
 from streams.core.ids import notification_id
-from streams.core.lifecycle import BALANCE, DAY_MS, SHIPMENT, TRANSACTION
+from streams.core.lifecycle import DAY_MS
 from streams.core.policy import KINDS
 from streams.core.prepared import PreparedHolder
 from streams.core.project import Projection, shipment_label
@@ -19,11 +20,10 @@ from streams.core.steps import GO_ON_ETA
 
 _REGULAR = Push.REGULAR
 _DETAIL_LEVELS = tuple(DetailLevel)
-_KIND_NAMES = tuple(kind.name for kind in Kind)
 _TRANSACTION_STATUS_NAMES = tuple(status.name for status in TransactionStatus)
 _SHIPMENT_STATUS_NAMES = tuple(status.name for status in ShipmentStatus)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_ORIGINAL_AMOUNT = BankTransaction._fields.index("original_amount_minor")
+_NOTHING = (None, None)
 
 
 def make_notification(
@@ -39,22 +39,24 @@ def make_notification(
     max_age_ms: int,
     now: int,
 ) -> Notification:
-    """Return what `holder` is told of `event`;
+    """Return what `holder` is told of `event`. Never raises.
 
-    times are UTC ms, `answer` is of `steps.py` (a new ETA has an identity of its own). Never raises.
+    Times are UTC ms; `answer` is of `steps.py`: a new ETA has an identity of its own.
     """
-    rule = KINDS[kind]
-    return Notification(
-        _identity(event, event_type, kind, answer, holder.user_id),
-        holder.user_id,
+    kind_, _, priority, _, name, template_key = KINDS[kind]
+    fill, purpose, has_label, has_original = projection
+    user_id = holder.user_id
+    head = (
+        _IDENTITIES[event_type](event, name, answer, user_id),
+        user_id,
         holder.channel_ref,
-        rule.kind,
-        projection.purpose,
-        rule.template_key,
+        kind_,
+        purpose,
+        template_key,
         _DETAIL_LEVELS[detail_level],
         holder.locale,
         holder.timezone,
-        rule.priority,
+        priority,
         _REGULAR,
         event_time,
         now,
@@ -64,39 +66,49 @@ def make_notification(
         subject_label,
         holder.consent_id,
         holder.version,
-        *_shown(event, event_type, projection),
     )
+    if has_label or has_original:
+        return Notification._make(head + fill(_completed(event, has_original)))
+    return Notification._make(head + fill(event + _NOTHING))
 
 
-def _shown(event: Event, event_type: int, projection: Projection) -> tuple[Any, ...]:
-    if event_type == TRANSACTION and event[_ORIGINAL_AMOUNT] is None:
-        event = cast("BankTransaction", event)
-        if event.original_currency is not None:
-            event = event._replace(original_currency=None)
-    label = None
-    if projection.has_label:
-        shipment = cast("ShipmentUpdate", event)
-        label = shipment_label(shipment.carrier, shipment.shipment_id)
-    return projection.fill((*event, None, label))
+def _completed(event: Any, has_original: bool) -> tuple[Any, ...]:
+    """Leave out a transaction's currency that no amount goes with, or add a parcel's label."""
+    if not has_original:
+        return (*event, None, shipment_label(event.carrier, event.shipment_id))
+    if event.original_amount_minor is None and event.original_currency is not None:
+        event = event._replace(original_currency=None)
+    return (*event, *_NOTHING)
 
 
-def _identity(event: Event, event_type: int, kind: int, answer: int, recipient: str) -> str:
-    name = _KIND_NAMES[kind]
-    if event_type == TRANSACTION:
-        transaction = cast("BankTransaction", event)
-        status, amount = _TRANSACTION_STATUS_NAMES[transaction.status], str(transaction.amount_minor)
-        key = transaction.event_id if transaction.lifecycle_id is None else transaction.lifecycle_id
-        return notification_id(recipient, transaction.subject, name, key, status, amount)
-    if event_type == BALANCE:
-        balance = cast("AccountBalance", event)
-        return notification_id(recipient, balance.subject, name, balance.event_id, str(balance.booked_minor))
-    if event_type == SHIPMENT:
-        shipment = cast("ShipmentUpdate", event)
-        revision = _eta_date(shipment.eta_at or 0) if answer == GO_ON_ETA else str(shipment.status_at)
-        status = _SHIPMENT_STATUS_NAMES[shipment.status]
-        return notification_id(recipient, shipment.subject, name, shipment.shipment_id, status, revision)
-    return notification_id(recipient, event.subject, name, event.event_id)
+def _transaction_id(event: BankTransaction, kind_name: str, _answer: int, recipient: str) -> str:
+    key = event.event_id if event.lifecycle_id is None else event.lifecycle_id
+    status = _TRANSACTION_STATUS_NAMES[event.status]
+    return notification_id(recipient, event.subject, kind_name, key, status, str(event.amount_minor))
 
 
-def _eta_date(eta_at: int) -> str:
-    return date.fromordinal(_EPOCH_DAY + eta_at // DAY_MS).isoformat()
+def _balance_id(event: AccountBalance, kind_name: str, _answer: int, recipient: str) -> str:
+    return notification_id(recipient, event.subject, kind_name, event.event_id, str(event.booked_minor))
+
+
+def _alert_id(event: SecurityAlert, kind_name: str, _answer: int, recipient: str) -> str:
+    return notification_id(recipient, event.subject, kind_name, event.event_id)
+
+
+def _shipment_id(event: ShipmentUpdate, kind_name: str, answer: int, recipient: str) -> str:
+    revision = _utc_date(event.eta_at or 0) if answer == GO_ON_ETA else str(event.status_at)
+    status = _SHIPMENT_STATUS_NAMES[event.status]
+    return notification_id(recipient, event.subject, kind_name, event.shipment_id, status, revision)
+
+
+def _utc_date(at_ms: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + at_ms // DAY_MS).isoformat()
+
+
+_IDENTITIES: tuple[Callable[[Any, str, int, str], str], ...] = (
+    _transaction_id,
+    _balance_id,
+    _alert_id,
+    _shipment_id,
+)
+"""By event type: (event, name of the kind, answer, recipient) -> notification_id."""

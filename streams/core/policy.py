@@ -29,17 +29,18 @@ class KindRule(NamedTuple):
     purposes: int
     priority: int
     threshold: int
+    name: str
     template_key: str
 
 
 KINDS: tuple[KindRule, ...] = (
-    KindRule(Kind.UNKNOWN, 0, 4, NO_THRESHOLD, "unknown"),
-    KindRule(Kind.RECEIPT, RECEIPT, 3, MINIMUM_AMOUNT, "receipt"),
-    KindRule(Kind.DECLINED, RECEIPT | SECURITY, 1, NO_THRESHOLD, "declined"),
-    KindRule(Kind.REFUND, RECEIPT, 3, MINIMUM_AMOUNT, "refund"),
-    KindRule(Kind.BALANCE, BALANCE, 2, LOW_BALANCE, "balance"),
-    KindRule(Kind.SHIPPING, SHIPPING, 4, NO_THRESHOLD, "shipping"),
-    KindRule(Kind.SECURITY, SECURITY, 0, NO_THRESHOLD, "security"),
+    KindRule(Kind.UNKNOWN, 0, 4, NO_THRESHOLD, "UNKNOWN", "unknown"),
+    KindRule(Kind.RECEIPT, RECEIPT, 3, MINIMUM_AMOUNT, "RECEIPT", "receipt"),
+    KindRule(Kind.DECLINED, RECEIPT | SECURITY, 1, NO_THRESHOLD, "DECLINED", "declined"),
+    KindRule(Kind.REFUND, RECEIPT, 3, MINIMUM_AMOUNT, "REFUND", "refund"),
+    KindRule(Kind.BALANCE, BALANCE, 2, LOW_BALANCE, "BALANCE", "balance"),
+    KindRule(Kind.SHIPPING, SHIPPING, 4, NO_THRESHOLD, "SHIPPING", "shipping"),
+    KindRule(Kind.SECURITY, SECURITY, 0, NO_THRESHOLD, "SECURITY", "security"),
 )
 """Indexed by Kind; kinds after SECURITY are not made from a single event."""
 
@@ -74,9 +75,9 @@ def make_policy(
     future_s: int = 300,
     max_consent_days: int = 365,
 ) -> Policy:
-    """Return the policy of these settings;
+    """Return the policy of these settings. Never raises.
 
-    equal settings give an equal `version`. Never raises. Source: docs/rules.md section 4.
+    Equal settings give an equal `version`. Source: docs/rules.md section 4.
     """
     seconds = (0, receipt_s, receipt_s, receipt_s, balance_s, shipping_s, security_s, 0, 0, 0)
     max_age_ms = tuple(age * 1_000 for age in seconds)

@@ -1,7 +1,7 @@
-"""A subject's consents made ready: all that does not depend on the event, computed once and kept by the
-caller.
+"""A subject's consents made ready.
 
-Imports `consent`, `project` and `terms`. Read next: `gate.py`.
+All that does not depend on the event, computed once and kept by the caller. Imports `consent`, `project` and
+`terms`. Read next: `gate.py`.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ class PreparedHolder:
     """
 
     __slots__ = (
-        "chains", "channel_ref", "consent_id", "is_revoked", "locale", "open_from", "open_until", "purposes", "timezone",
-        "user_id", "valid_until", "version",
+        "chains", "channel_ref", "consent_id", "is_revoked", "locale", "open_from", "open_until", "purposes",
+        "timezone", "user_id", "valid_until", "version",
     )  # fmt: skip
 
     def __init__(self, holder: Holder) -> None:
@@ -50,10 +50,9 @@ class PreparedHolder:
 
 
 class PreparedConsent:
-    """A subject's consents, made ready;
+    """A subject's consents, made ready; immutable by convention.
 
-    immutable by convention. While suspended it has no holders. `asked` tells apart different lists of
-    holders.
+    While suspended it has no holders. `asked` tells apart different lists of holders.
     """
 
     __slots__ = ("asked", "holders", "is_suspended", "subject_label")

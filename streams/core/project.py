@@ -1,8 +1,8 @@
-"""Which fields of an event a notification may show, by kind, purposes and detail level; and the masked
-labels.
+"""Which fields of an event a notification may show, and the masked labels.
 
-The tags stand in schemas/notification.avsc too; `tests/core/test_project.py` compares them. Imports `codes`,
-`events` and `policy`. Read next: `prepared.py`. Source: docs/rules.md section 7.
+By kind, purposes and detail level. The tags stand in schemas/notification.avsc too;
+`tests/core/test_project.py` compares them. Imports `codes`, `events` and `policy`. Read next: `prepared.py`.
+Source: docs/rules.md section 7.
 """
 
 from collections.abc import Callable
@@ -41,12 +41,11 @@ FIELD_TAGS: dict[str, tuple[int, int]] = {
     "severity": (SECURITY, ACTIVITY_ONLY),
     "action_url_key": (SECURITY, ACTIVITY_ONLY),
 }
-"""Purposes of which one must be granted, and the least detail level, of every field that an event may fill.
-"""
+"""What every field needs that an event may fill: one of these purposes, and the least detail level."""
 
 _PAYMENT = (
-    "status", "amount_minor", "currency", "original_amount_minor", "original_currency", "merchant_name", "merchant_country",
-    "category", "balance_after_minor",
+    "status", "amount_minor", "currency", "original_amount_minor", "original_currency", "merchant_name",
+    "merchant_country", "category", "balance_after_minor",
 )  # fmt: skip
 KIND_FIELDS: dict[Kind, tuple[str, ...]] = {
     Kind.RECEIPT: _PAYMENT,
@@ -82,6 +81,7 @@ class Projection(NamedTuple):
     fill: Fill
     purpose: Purpose
     has_label: bool
+    has_original: bool
 
 
 @lru_cache(maxsize=64)
@@ -93,13 +93,14 @@ def projections(purposes: int, detail_level: int) -> tuple[Projection | None, ..
 def _projection(kind: Kind, purposes: int, detail_level: int) -> Projection:
     names = EVENT_TYPES[_EVENT_TYPE[kind]]._fields
     nothing, label = len(names), len(names) + 1
-    places = []
+    places, has_original = [], False
     for field in _FILLED:
         purpose_bits, least = FIELD_TAGS.get(field, (0, FULL))
         is_shown = field in KIND_FIELDS[kind] and purposes & purpose_bits and detail_level >= least
+        has_original = has_original or (field == "original_currency" and bool(is_shown))
         name = _NAME_IN_EVENT.get(field, field)
         places.append(nothing if not is_shown else label if field == "shipment_label" else names.index(name))
-    return Projection(itemgetter(*places), _purpose(kind, purposes), label in places)
+    return Projection(itemgetter(*places), _purpose(kind, purposes), label in places, has_original)
 
 
 def _purpose(kind: Kind, purposes: int) -> Purpose:

@@ -70,9 +70,9 @@ def is_removed(has_been_removed: bool) -> bool:
 
 
 def is_other_direction(is_transaction: bool, direction: int, amount: int) -> bool:
-    """Tell whether the money moves in a direction that the terms do not cover;
+    """Tell whether the money moves in a direction that the terms do not cover.
 
-    an amount of 0 moves in none.
+    An amount of 0 moves in none.
     """
     if not is_transaction or direction == BOTH:
         return False
@@ -153,9 +153,9 @@ HOLDER_RULES: tuple[Rule, ...] = (
 )
 
 TOLD, UNCHANGED, STATE_LIMIT, NOTIFY = 10, 11, 12, 13
-"""Places in HOLDER_RULES of the rules that need memory;
+"""Places in HOLDER_RULES of the rules that need memory.
 
-`holder_rule` returns NOTIFY where none before them applies.
+`holder_rule` returns NOTIFY where none of the rules before them applies.
 """
 
 
@@ -178,11 +178,10 @@ def holder_rule(
     event_time: int,
     now: int,
 ) -> int:
-    """Return the place in HOLDER_RULES of the first rule without memory that applies to one holder, NOTIFY if
-    none does.
+    """Return the place in HOLDER_RULES of the first rule without memory that applies, NOTIFY if none does.
 
-    `amount` is the booked balance of a balance; `limit` the threshold that the kind's row names. Never
-    raises. Source: docs/rules.md section 4.
+    `amount` is the booked balance of a balance, `limit` the threshold that the kind's row names. Never raises.
+    Source: docs/rules.md section 4.
     """
     if is_revoked(has_revoked_at):
         return 0

@@ -53,7 +53,7 @@ def balance_step(has_told: bool, told_as_of: int, as_of: int) -> int:
 
 def is_new_eta(told_eta_day: int, eta_day: int, told_decided_day: int, today: int) -> bool:
     """Tell whether both ETAs are known, on different UTC days, and nothing of the parcel was told today."""
-    if told_eta_day == NO_DAY or eta_day == NO_DAY:
+    if NO_DAY in (told_eta_day, eta_day):
         return False
     return told_eta_day != eta_day and told_decided_day != today
 
@@ -70,9 +70,9 @@ def shipment_step(
     is_correction: bool,
     today: int,
 ) -> int:
-    """Answer for a parcel;
+    """Answer for a parcel; an unknown status is never news. Never raises.
 
-    days are UTC days since 1970, NO_DAY where unknown. An unknown status is never news. Never raises.
+    Days are UTC days since 1970, NO_DAY where unknown.
     """
     if status <= 0 or status >= len(SHIPMENT_RANK):
         return IS_UNCHANGED

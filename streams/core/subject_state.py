@@ -1,10 +1,9 @@
-"""What processing remembers of a subject: events seen and steps told, packed so that hundreds of thousands of
-subjects are cheap.
+"""What processing remembers of a subject: events seen and steps told.
 
-An immutable value. Entries of fixed size stand in one bytes object; entry `i` has number `first + i`. For the
-changelog it is cut into chunks of 16 entries by number: a chunk's topic key is subject + 0x1F + suffix (`s`
-or `t`, and the chunk's number). Imports nothing of ours. Read next: `decide.py`. Source: docs/rules.md
-sections 5 and 6.
+Packed, so that hundreds of thousands of subjects are cheap. An immutable value. Entries of fixed size stand in
+one bytes object; entry `i` has number `first + i`. For the changelog it is cut into chunks of 16 entries by
+number: a chunk's topic key is subject + 0x1F + suffix (`s` or `t`, and the chunk's number). Imports nothing of
+ours. Read next: `decide.py`. Source: docs/rules.md sections 5 and 6.
 """
 
 from struct import Struct
@@ -14,15 +13,12 @@ CHUNK_ENTRIES = 16
 SWEEP_ENTRIES = 64
 
 SEEN = Struct("<8sqqII")
-"""Hash of event type and event_id;
-
-when it runs out (UTC ms); source offset; which holders were asked; their answers, 4 bits each.
+"""Hash of event type and event_id, when it runs out (UTC ms), source offset, which holders were asked, and their
+answers, 4 bits each.
 """
 TOLD = Struct("<8sqBqiiq")
-"""Hash of lifecycle and holder;
-
-when it runs out (UTC ms); status, with AS_NEW_ETA; amount or status_at or as_of; day of the ETA; day decided;
-offset.
+"""Hash of lifecycle and holder, when it runs out (UTC ms), status (with AS_NEW_ETA), amount or status_at or as_of,
+day of the ETA, day decided, source offset.
 """
 AS_NEW_ETA = 0x80
 
@@ -62,9 +58,9 @@ def find_told(state: SubjectState, key: bytes, now: int) -> ToldEntry | None:
 
 
 def with_seen_room(state: SubjectState, now: int, limit: int) -> tuple[SubjectState, bool]:
-    """Return the state with room for one more seen entry, and whether there is any;
+    """Return the state with room for one more seen entry, and whether there is any. Never raises.
 
-    entries that have run out may have left. Never raises.
+    Entries that have run out may have left.
     """
     packed, size = state.seen, SEEN.size
     entries = len(packed) // size
@@ -91,30 +87,29 @@ def with_seen(
 
 
 def with_told(state: SubjectState, entry: ToldEntry, now: int, limit: int) -> SubjectState | None:
-    """Return the state with `entry` in the place of its hash, or appended;
-
-    None when there is no room. Never raises.
-    """
-    packed, size = state.told, TOLD.size
+    """Return the state with `entry` in the place of its hash, or appended; None without room. Never raises."""
+    seen_first, seen, first, packed, full_until = state
+    size = TOLD.size
     data = TOLD.pack(*entry)
     at = _find(packed, size, entry[0], now)
     if at >= 0:
-        return state._replace(told=packed[:at] + data + packed[at + size :])
-    first, entries = state.told_first, len(packed) // size
+        packed = packed[:at] + data + packed[at + size :]
+        return SubjectState(seen_first, seen, first, packed, full_until)
+    entries = len(packed) // size
     if entries and (entries % CHUNK_ENTRIES == 0 or entries >= limit):
         first, packed = _without_front(first, packed, size, now)
         if entries % SWEEP_ENTRIES == 0 or entries >= limit:
             packed = _swept(packed, size, now)
         if len(packed) // size >= limit:
             return None
-    return state._replace(told_first=first, told=packed + data)
+    return SubjectState(seen_first, seen, first, packed + data, full_until)
 
 
 def chunks(before: SubjectState, after: SubjectState) -> list[tuple[bytes, int, bytes | None]]:
-    """Return the chunks in which two states differ: (suffix of the key, number of its first entry, packed
-    entries or None for a tombstone).
+    """Return the chunks in which two states differ. Never raises.
 
-    `chunks(state, EMPTY_STATE)` deletes all of a state. Never raises.
+    Each is (suffix of the key, number of its first entry, packed entries or None for a tombstone).
+    `chunks(state, EMPTY_STATE)` deletes all of a state.
     """
     changed: list[tuple[bytes, int, bytes | None]] = []
     if after.told is not before.told or after.told_first != before.told_first:
@@ -203,9 +198,9 @@ def _chunk(first: int, packed: bytes, size: int, number: int) -> bytes:
 
 
 def _placed(first: int, packed: bytes, size: int, number: int, entries: bytes | None) -> tuple[int, bytes]:
-    """Put a chunk in its place;
+    """Put a chunk in its place.
 
-    holes, of chunks that have not come yet, are zeros, which have always run out.
+    Holes, of chunks that have not come yet, are zeros, which have always run out.
     """
     chunk = CHUNK_ENTRIES * size
     data = b"" if entries is None else entries[: min(len(entries), chunk) // size * size]

@@ -1,6 +1,6 @@
-"""What the versions of one holder allow together:
+"""What the versions of one holder allow together: their intersection.
 
-their intersection. Imports `codes` and `consent`. Source: docs/rules.md section 3.
+Imports `codes` and `consent`. Source: docs/rules.md section 3.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ class Terms(NamedTuple):
 
 
 def terms_at(versions: Sequence[Consent], at_ms: int) -> Terms | None:
-    """Return the intersection of the last version effective at `at_ms` (UTC) and every later one;
+    """Return the terms for an event at `at_ms` (UTC), None if no version was effective. Never raises.
 
-    None if none was effective. Never raises.
+    The intersection of the last version effective then and every later one.
     """
     for index in range(len(versions) - 1, -1, -1):
         if versions[index].effective_at <= at_ms:
