@@ -51,12 +51,16 @@ def read_framed(readers: Readers, value: bytes, schema_header: bytes | None = No
     Returns UNKNOWN_SCHEMA for an id or GUID that is not one of `readers`, UNDECODABLE for anything else that
     cannot be read. Never raises.
     """
-    named, at = (value[:FRAME_BYTES], FRAME_BYTES) if schema_header is None else (schema_header, 0)
-    if named not in readers:
+    if schema_header is None:
+        named, at = value[:FRAME_BYTES], FRAME_BYTES
+    else:
+        named, at = schema_header, 0
+    reader = readers.get(named)
+    if reader is None:
         is_name = named and len(named) == _HEADER_BYTES.get(named[0])
         return Reason.UNKNOWN_SCHEMA if is_name else Reason.UNDECODABLE
     try:
-        return readers[named](value, at)
+        return reader(value, at)
     except (IndexError, ValueError):
         return Reason.UNDECODABLE
 
