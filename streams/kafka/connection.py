@@ -127,8 +127,9 @@ def our_error(settings: Settings, error: BaseException) -> NotifierError | None:
     """Return what a client's exception means, with its cure; None if it is not about access. Never raises."""
     match error:
         case ssl.SSLError():
+            reason = getattr(error, "reason", None) or type(error).__name__
             return CredentialsError(
-                f"Kafka at {settings.kafka}: TLS failed ({getattr(error, 'reason', None) or type(error).__name__}). "
+                f"Kafka at {settings.kafka}: TLS failed ({reason}). "
                 "Set NOTIFIER_SSL_CAFILE to the certificate of its authority, or correct "
                 "NOTIFIER_SECURITY_PROTOCOL."
             )

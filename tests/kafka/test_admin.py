@@ -84,16 +84,22 @@ def test_a_topic_made_again_has_another_id(broker: RunningBroker) -> None:
     settings = Settings(kafka=broker.bootstrap)
     name = f"again-{uuid.uuid4().hex}"
 
+    async def settled(is_there: bool) -> ClusterInfo:
+        for _ in range(100):
+            info = await describe(settings)
+            if (name in info.topics) is is_there:
+                return info
+            await asyncio.sleep(0.05)
+        raise TimeoutError(name)
+
     async def made() -> ClusterInfo:
         admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
         await admin.start()
         try:
             await admin.create_topics([NewTopic(name, 3, 1)])
-            while name not in (info := await describe(settings)).topics:
-                await asyncio.sleep(0.05)
+            info = await settled(is_there=True)
             await admin.delete_topics([name])
-            while name in (await describe(settings)).topics:
-                await asyncio.sleep(0.05)
+            await settled(is_there=False)
         finally:
             await admin.close()
         return info
