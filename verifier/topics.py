@@ -6,6 +6,7 @@ kafka, `avro`, `evidence`. Read next: `__main__.py`.
 """
 
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
 DELIVERY, DECISIONS, DEAD_LETTERS = "messenger-delivery", "notifier.decisions", "notifier.dead-letters"
 SOURCE = re.compile(r"(.+)/(\d+)/(\d+)", re.ASCII)
 WAIT_S = 30.0
+POLL_S = 0.1
 FETCH_RECORDS = 10_000
 
 
@@ -76,9 +78,13 @@ class Topics:
         """Yield the committed records of `topic`, each partition in offset order. Raises UnreachableError."""
         self._consumer.assign([TopicPartition(topic, one, OFFSET_BEGINNING) for one in partitions])
         open_partitions = set(partitions)
+        last = time.monotonic()
         while open_partitions:
-            messages = self._consumer.consume(FETCH_RECORDS, timeout=WAIT_S)
-            if not messages:
+            # `consume` waits for all the records it is asked for: a long timeout would be spent on every topic.
+            messages = self._consumer.consume(FETCH_RECORDS, timeout=POLL_S)
+            if messages:
+                last = time.monotonic()
+            elif time.monotonic() - last > WAIT_S:
                 raise UnreachableError(f"topic {topic} at {self._bootstrap}: nothing came for {WAIT_S:.0f} s")
             for message in messages:
                 error = message.error()
