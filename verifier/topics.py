@@ -80,7 +80,7 @@ class Topics:
         open_partitions = set(partitions)
         last = time.monotonic()
         while open_partitions:
-            # `consume` waits for all the records it is asked for: a long timeout would be spent on every topic.
+            # `consume` waits for all the records it is asked for: a long timeout would be spent per topic.
             messages = self._consumer.consume(FETCH_RECORDS, timeout=POLL_S)
             if messages:
                 last = time.monotonic()
