@@ -54,20 +54,12 @@ def demo_worker(folder: Path, settings: Settings) -> Iterator[None]:
     """Run `notifier worker` as a process of its own; enter when it is ready, end it on leaving.
 
     Raises:
-        CheckFailedError: it ended while starting; the text has the end of its log.
-        KafkaUnreachableError: it is not ready in time; the text says what it waits for.
+        NotifierError: it ended while starting; the text has the end of its log.
+        CheckFailedError: it is not ready in time; the text says what it waits for.
     """
     log, port = folder / "worker.log", _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "streams.cli",
-        "worker",
-        "--kafka",
-        settings.kafka,
-        "--ops-port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "streams.cli", "worker", "--kafka", settings.kafka]
+    command += ["--ops-port", str(port)]
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches us only, and we end it in good order.
         process = subprocess.Popen(
@@ -76,8 +68,10 @@ def demo_worker(folder: Path, settings: Settings) -> Iterator[None]:
     try:
         _wait_until_ready(process, f"http://127.0.0.1:{port}/readyz", log)
         yield
-        if process.poll() is not None:
-            raise CheckFailedError(f"The worker ended while it was needed. The end of its log:\n{_tail(log)}")
+        _refuse_ended(process)
+    except CheckFailedError:
+        news(f"demo: the end of the worker's log:\n{_tail(log)}")
+        raise
     finally:
         _end(process)
 
@@ -130,10 +124,15 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
         except OSError:
             pass
         time.sleep(POLL_S)
-    raise KafkaUnreachableError(
-        f"The worker is not ready after {READY_TIMEOUT_S:.0f} s: {'; '.join(reasons)}. "
-        f"Run `notifier doctor`. The end of its log:\n{_tail(log)}"
+    why = "; ".join(reasons)
+    raise CheckFailedError(
+        f"The worker is not ready after {READY_TIMEOUT_S:.0f} s: {why}. Run `notifier doctor`."
     )
+
+
+def _refuse_ended(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is not None:
+        raise CheckFailedError(f"The worker ended while it was needed, exit code {process.returncode}.")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
