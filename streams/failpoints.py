@@ -1,4 +1,4 @@
-"""Named points at which tests stop, delay or kill a worker; nothing happens unless the environment names them at import.
+"""Named points at which tests stop, delay or kill a worker; without the environment variable, nothing.
 
 `NOTIFIER_FAILPOINTS="fold_before_commit:stop:nth=2,consent_applied:delay_ms=20"`: comma-separated
 `name:action[:option=value]`; actions are `kill` (SIGKILL to itself), `stop` (SIGSTOP to itself),

@@ -91,15 +91,15 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
 
     app.carrier = Carrier(
         shared,
-        commit_offsets=lambda offsets: consumer()._thread.commit_offsets(offsets),
-        highwater=lambda tp: consumer()._thread.fetched_highwater(tp),
+        commit_offsets=lambda offsets: consumer().commit_offsets(offsets),
+        highwater=lambda tp: consumer().fetched_highwater(tp),
         on_failure=failed,
     )
 
     async def assigned(_app: Any, *_: Any, **__: Any) -> None:
         app.carrier.assign(consumer().assignment())
 
-    app.on_rebalance_complete.connect(assigned, weak=False)
+    app.on_rebalance_complete.connect(assigned, weak=False)  # type: ignore[arg-type]  # its protocol names `signal`
     events = app.topic(*EVENT_TOPICS, schema=WholeBatches(), acks=False)
 
     @app.agent(events, name="route", supervisor_strategy=mode.CrashingSupervisor)

@@ -1,4 +1,4 @@
-"""Runs a worker as a process: checks the cluster, serves the operations port, lives until a signal or a failure.
+"""Runs a worker as a process: checks the cluster, serves the operations port, lives until a signal or fault.
 
 Read next: `streams/cli/worker.py`.
 """
@@ -29,7 +29,7 @@ PARTITION_CHECK_S = 5.0
 
 
 def run_worker(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT (exit code 0) or a failure (its exit code, after one clear line on stderr).
+    """Run a worker until SIGTERM or SIGINT (0) or a failure (its exit code, after one clear line on stderr).
 
     Raises:
         NotifierError: the cluster or the settings do not allow a start.
@@ -50,7 +50,7 @@ def run_worker(settings: Settings) -> int:
         handler.addFilter(_is_no_cancellation)
     install()
     try:
-        import uvloop  # noqa: PLC0415 - optional: faster, not needed
+        import uvloop
     except ImportError:
         return asyncio.run(_serve(settings))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -113,7 +113,7 @@ async def _serve(settings: Settings) -> int:
 
 
 async def _stop(worker: faust.Worker) -> None:
-    """Wait for the stop that a signal began, or stop now: returning earlier would close the loop under its threads."""
+    """Wait for the stop that a signal began, or stop now: its threads need the loop until then."""
     stopping = worker._signal_stop_future  # noqa: SLF001  # mode tells of its stop nowhere else
     if stopping is not None:
         await stopping
@@ -121,7 +121,7 @@ async def _stop(worker: faust.Worker) -> None:
 
 
 def _check_partitions(cluster: ClusterInfo) -> None:
-    """Refuse topics of one key space with different partition counts: their joins would look in the wrong place.
+    """Refuse topics of one key space with different partition counts: joins would look in the wrong place.
 
     Raises:
         TopicError: names each count.
@@ -137,7 +137,8 @@ def _check_partitions(cluster: ClusterInfo) -> None:
                 f"{count} partitions: {', '.join(names)}" for count, names in sorted(by_count.items())
             )
             raise TopicError(
-                f"topics of the {space} space have different partition counts ({told}). Delete and create the odd ones with `notifier topics apply`."
+                f"topics of the {space} space have different partition counts ({told}). "
+                "Delete the odd ones and create them with `notifier topics apply`."
             )
 
 
@@ -156,7 +157,8 @@ async def _watch_partitions(settings: Settings, expected: ClusterInfo, app: Noti
             before, now = expected.topics[topic.name], present.topics.get(topic.name)
             if now is None or (now.topic_id, now.partitions) != (before.topic_id, before.partitions):
                 error = TopicError(
-                    f"topic {topic.name} was deleted, created anew or given other partitions while this worker ran; nothing more is decided. Check it with `notifier doctor`."
+                    f"topic {topic.name} was deleted, created anew or given other partitions while this "
+                    "worker ran; nothing more is decided. Check it with `notifier doctor`."
                 )
                 await app.crash(error)
                 return

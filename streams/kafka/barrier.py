@@ -66,7 +66,7 @@ class HighWatermarks:
                 for future in asked.values():
                     future.cancel()
                 raise
-            except Exception as error:  # every asker gets it and retries or stops by its own rules
+            except Exception as error:  # noqa: BLE001  # every asker gets it and acts by its own rules
                 for future in asked.values():
                     if not future.done():
                         future.set_exception(error)

@@ -1,4 +1,4 @@
-"""Starts and ends partition tasks as the group's assignment changes, and hands them the batches that Faust fetched.
+"""Starts and ends partition tasks as the assignment changes, and hands them the batches that Faust fetched.
 
 A task starts only if this member owns every event topic of its partition number. All tasks end at each
 revocation (the rebalance is eager); their stores stay frozen until the next assignment, go on from there if

@@ -11,13 +11,14 @@ from aiokafka import TopicPartition
 from streams.kafka.write_set import WriteSet
 
 Ends = Mapping[tuple[str, int], int]
+"""Offset after the last record that was written, by (topic, partition)."""
 
 
 class Committer(Protocol):
     """Makes results durable for one partition number."""
 
     async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
-        """Write the stages in order, then the offsets; return the offset after the last record by (topic, partition).
+        """Write the stages in order, then the offsets; return the offset after the last record by slot.
 
         Called with one result at a time. After any exception the caller does not know what happened and reads
         back.

@@ -1,4 +1,4 @@
-"""What the carrier tells of itself, as a contract: `streams/ops/metrics.py` fulfils it, tests bring their own.
+"""What the carrier tells of itself, as a contract that `streams/ops/metrics.py` fulfils.
 
 Names are those of the closed lists in `streams/core/codes.py`. Read next: `partition_owner.py`.
 """

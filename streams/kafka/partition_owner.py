@@ -168,7 +168,8 @@ class PartitionOwner:
             if batch.position > position:
                 where = f"{batch.topic}-{batch.partition}"
                 raise NotifierError(
-                    f"{where}: records from offset {position} to {batch.position} were skipped by the reader; restarting reads them"
+                    f"{where}: records from offset {position} to {batch.position} were skipped; "
+                    "restarting reads them"
                 )
             rest.append(batch.since(position))
             reached[batch.topic] = batch.next_offset

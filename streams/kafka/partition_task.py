@@ -1,4 +1,4 @@
-"""One task, one state, one transaction at a time per partition number: restore, then fold and decide until told to close.
+"""One task, one state, one transaction at a time per partition number: restore, then fold and decide.
 
 Records wait in memory while a transaction is under way, and the next one takes all of them (group commit).
 What was read stays until a commit proved that it is done; after an unknown outcome the committed offsets say

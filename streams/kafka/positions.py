@@ -17,7 +17,10 @@ from streams.kafka.metadata import ClusterInfo
 from streams.settings import Settings
 from streams.wire.codec import PositionMarker
 
-CURE = "if that is intended, start with another NOTIFIER_APP_ID or delete the topics notifier.state and consent.state"
+CURE = (
+    "if that is intended, start with another NOTIFIER_APP_ID "
+    "or delete the topics notifier.state and consent.state"
+)
 
 
 class GroupOffsets:
@@ -74,13 +77,15 @@ def start_positions(
     if marker is not None:
         if marker.cluster_id != cluster.cluster_id:
             raise TopicError(
-                f"notifier.state-{partition} was written for cluster {marker.cluster_id}, this is {cluster.cluster_id}; {CURE}"
+                f"notifier.state-{partition} was written for cluster {marker.cluster_id}, "
+                f"this is {cluster.cluster_id}; {CURE}"
             )
         for place in marker.positions:
             known = cluster.topics.get(place.topic)
             if known is not None and known.topic_id != place.topic_id:
                 raise TopicError(
-                    f"topic {place.topic} was deleted and created anew since partition {partition} was last processed; {CURE}"
+                    f"topic {place.topic} was deleted and created anew since partition {partition} "
+                    f"was last processed; {CURE}"
                 )
             marked[place.topic] = place.next_offset
     positions: dict[str, int] = {}
@@ -88,7 +93,8 @@ def start_positions(
         position = max(committed.get(topic, 0), marked.get(topic, 0))
         if position > end:
             raise TopicError(
-                f"{topic}-{partition} ends at offset {end}, but offset {position} was processed: records were lost; {CURE}"
+                f"{topic}-{partition} ends at offset {end}, but offset {position} was processed: "
+                f"records were lost; {CURE}"
             )
         positions[topic] = max(position, first)
     return positions

@@ -31,9 +31,7 @@ EVENT_ID_HEADER = "ce_id"  # lets `notifier explain` find an event that was neve
 _LINGER_MS = 5
 _MAX_BATCH_BYTES = 256 * 1024
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024  # what an event topic takes: a value too large for us is refused by us
-_YIELD_EVERY = (
-    256  # the sender shares our loop and needs its turn
-)
+_YIELD_EVERY = 256  # the sender shares our loop and needs its turn
 _LEAST_SLEEP_S = 0.002
 
 

@@ -25,10 +25,14 @@ async def read_to_end(
     take: Callable[[RecordBatch], None],
     progress: Callable[[int, int], None],
 ) -> int:
-    """Hand every committed record of a partition from `start` to its present end to `take`, in order; return where reading stopped.
+    """Hand every committed record from `start` to the present end to `take`; return where it stopped.
 
     Args:
+        settings: how to reach Kafka.
+        topic: the changelog.
+        partition: its partition.
         start: offset to start at; the log's first offset where `start` was deleted.
+        take: called with every batch, also with empty ones.
         progress: called with (offsets read, offsets to read) after each fetch.
 
     Raises:

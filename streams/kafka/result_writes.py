@@ -49,7 +49,7 @@ class ResultWriter:
         )
 
     def outputs(self, result: BatchResult, previous_hash: str | None) -> tuple[WriteSet, str]:
-        """Return notifications, dead letters and the decision record of a batch, and the new head of the chain ("" without one)."""
+        """Return notifications, dead letters and decisions of a batch, and the chain's new head."""
         writes = WriteSet()
         for output in result.outputs:
             writes.add(

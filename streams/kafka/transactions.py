@@ -80,7 +80,7 @@ class TransactionalProducer:
     async def transact(
         self, writes: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], group_id: str
     ) -> dict[tuple[str, int], int]:
-        """Write everything and the group's offsets in one transaction; return the offset after the last record by (topic, partition).
+        """Write everything and the group's offsets in one transaction; return where writes ended, by slot.
 
         Raises:
             FencedError: another worker has taken the transactional id; nothing was committed.
@@ -106,7 +106,7 @@ class TransactionalProducer:
         ) as error:  # aiokafka's state machine asserts after a fatal error
             await self.close()
             raise OutcomeUnknownError(
-                f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back what happened"
+                f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back"
             ) from error
         self._records += sum(map(len, writes))
         if self._records > MAX_RECORDS:

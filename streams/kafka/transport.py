@@ -1,6 +1,7 @@
-"""Faust's transport for whole record batches: Faust keeps membership, assignment and lifecycle; offsets, backpressure and commits are ours.
+"""Faust's transport for whole record batches.
 
-What is replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002):
+Faust keeps membership, assignment and lifecycle; offsets, backpressure and commits are ours. What is
+replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002):
 - a fetch gives one Faust message per partition, holding all its RecordBatch values, instead of one per
   record;
 - `commit` does nothing: a Faust ack says that an agent returned, not that a transaction was committed;
@@ -10,7 +11,7 @@ What is replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisi
   assignor. May import kernel. Read next: `streams/agents/app.py`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from typing import Any, NamedTuple
 
 import aiokafka
@@ -44,7 +45,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         conf = self.app.conf
         self._assignor = self.app.assignor
-        consumer = aiokafka.AIOKafkaConsumer(
+        return aiokafka.AIOKafkaConsumer(
             **client_options(self.app.settings),
             group_id=conf.id,
             partition_assignment_strategy=[self._assignor],
@@ -59,12 +60,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             isolation_level="read_committed",
         )
-        return consumer
 
     async def on_start(self) -> None:
         """Start the member and shorten the fetcher's hold-back."""
         await super().on_start()
-        self._ensure_consumer()._fetcher._prefetch_backoff = PREFETCH_BACKOFF_S
+        fetcher = self._ensure_consumer()._fetcher  # noqa: SLF001  # aiokafka has no setting for it
+        fetcher._prefetch_backoff = PREFETCH_BACKOFF_S  # noqa: SLF001  # as above
 
     async def _fetch_records(
         self,
@@ -114,8 +115,16 @@ class BatchConsumer(driver.Consumer):
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> Awaitable[None]:
+        """Commit offsets as the group member; see `BatchConsumerThread.commit_offsets`."""
+        return self._thread.commit_offsets(offsets)
+
+    def fetched_highwater(self, tp: TopicPartition) -> int | None:
+        """Return the end offset that the last fetch told; see `BatchConsumerThread.fetched_highwater`."""
+        return self._thread.fetched_highwater(tp)
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
-        """Yield one message per partition with fetched batches, leaving out partitions whose task has enough waiting."""
+        """Yield one message per fetched partition, leaving out those whose task has enough waiting."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
         carrier = self.app.carrier

@@ -40,7 +40,7 @@ class WriteSet:
         return sum(map(len, self._records.values()))
 
     async def send(self, producer: AIOKafkaProducer) -> dict[tuple[str, int], int]:
-        """Send everything and wait for every acknowledgement; return the offset after the last record, by (topic, partition).
+        """Send everything and wait for every acknowledgement; return where the writes ended, by slot.
 
         Every batch's future is looked at: aiokafka would commit a transaction whose batch failed.
 

@@ -85,59 +85,33 @@ class Interpreter:
         self, batch: RecordBatch, view: SubjectView, result: BatchResult, headers: NotificationHeaders
     ) -> None:
         topic, offsets, keys, values = batch.topic, batch.offsets, batch.keys, batch.values
-        counts, states = result.counts.setdefault(topic, {}), result.states
-        lookup, now, limit, policy, replay = (
-            view.prepared,
-            result.decided_at,
-            self._max_value_bytes,
-            self._policy,
-            self._replay,
-        )
-        event_type = _EVENT_TYPE[topic]
+        counts, event_type = result.counts.setdefault(topic, {}), _EVENT_TYPE[topic]
+        lookup, now, limit = view.prepared, result.decided_at, self._max_value_bytes
         runs = _Runs(topic)
         for index, key in enumerate(keys):
             offset, value = offsets[index], values[index]
             if not key:
                 runs.close()
-                self._reject(batch, index, Reason.NO_KEY, "no_key", result)
+                self._rejected(batch, index, Reason.NO_KEY, "no_key", result)
                 continue
             if value is not None and len(value) > limit:
                 runs.close()
-                self._reject(batch, index, Reason.TOO_LARGE, "too_large", result)
+                self._rejected(batch, index, Reason.TOO_LARGE, "too_large", result)
                 continue
             consents = lookup(key)
             if consents is None:
                 if self._misroute.is_misrouted(key):
                     runs.close()
-                    self._reject(batch, index, Reason.MISROUTED, "misrouted", result)
+                    self._rejected(batch, index, Reason.MISROUTED, "misrouted", result)
                 else:
                     runs.add(offset)
                 continue
             runs.close()
-            decision = closed(consents, event_type, now)
+            decision = closed(consents, event_type, now) or self._open(
+                batch, index, key, consents, view, result
+            )
             if decision is None:
-                if value is None:
-                    self._reject(batch, index, Reason.TOMBSTONE, "tombstone", result)
-                    continue
-                event = decode_event(
-                    event_type, value, batch.header(index, SCHEMA_ID_HEADER) if batch.headers[index] else None
-                )
-                if isinstance(event, Reason):
-                    self._reject(batch, index, event, event.name.lower(), result)
-                    continue
-                if event.subject.encode() != key:
-                    self._reject(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
-                    continue
-                state = states.get(key)
-                if state is None:
-                    state = view.state(key)
-                decision, after = decide(
-                    event, event_type, offset, consents, state, policy, now, replay=replay
-                )
-                if after is not state:
-                    states[key] = after
-                if decision.fate == Fate.REJECT:
-                    self._dead_letter(batch, index, decision.reason or Reason.INVALID, result)
+                continue
             kind = self._record(batch, index, decision, result, headers)
             slot = (decision.fate, decision.reason, kind)
             counts[slot] = counts.get(slot, 0) + 1
@@ -147,6 +121,36 @@ class Interpreter:
             counts[slot] = counts.get(slot, 0) + runs.total
             result.no_consent_runs.extend(runs.done)
         _note_input(batch, result)
+
+    def _open(
+        self,
+        batch: RecordBatch,
+        index: int,
+        key: bytes,
+        consents: PreparedConsent,
+        view: SubjectView,
+        result: BatchResult,
+    ) -> Decision | None:
+        """Decode the value of a subject with an open holder and decide it; None when it was rejected."""
+        value, event_type = batch.values[index], _EVENT_TYPE[batch.topic]
+        if value is None:
+            return self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result)
+        schema_header = batch.header(index, SCHEMA_ID_HEADER) if batch.headers[index] else None
+        event = decode_event(event_type, value, schema_header)
+        if isinstance(event, Reason):
+            return self._rejected(batch, index, event, event.name.lower(), result)
+        if event.subject.encode() != key:
+            return self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
+        before = result.states.get(key) or view.state(key)
+        now, offset = result.decided_at, batch.offsets[index]
+        decision, after = decide(
+            event, event_type, offset, consents, before, self._policy, now, replay=self._replay
+        )
+        if after is not before:
+            result.states[key] = after
+        if decision.fate == Fate.REJECT:
+            self._dead_letter(batch, index, decision.reason or Reason.INVALID, result)
+        return decision
 
     def _record(
         self,
@@ -176,13 +180,16 @@ class Interpreter:
             )
         return first_kind if decision.fate == Fate.NOTIFY else None
 
-    def _reject(self, batch: RecordBatch, index: int, reason: Reason, rule: str, result: BatchResult) -> None:
+    def _rejected(
+        self, batch: RecordBatch, index: int, reason: Reason, rule: str, result: BatchResult
+    ) -> None:
         result.rows.append(
             _row(batch.topic, batch.offsets[index], None, HolderDecision(None, Fate.REJECT, reason, rule))
         )
         self._dead_letter(batch, index, reason, result)
         counts, slot = result.counts[batch.topic], (Fate.REJECT, reason, None)
         counts[slot] = counts.get(slot, 0) + 1
+        return None
 
     def _dead_letter(self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult) -> None:
         headers = dead_letter_headers(batch.topic, batch.partition, batch.offsets[index], reason)

@@ -132,10 +132,10 @@ def grant_all(cluster: Cluster, subjects: Sequence[str]) -> None:
 
 
 def notifications(cluster: Cluster) -> list[dict[str, Any]]:
-    """Return every committed notification with its headers under `headers` and its append time under `appended_ms`."""
+    """Return every committed notification, with its `headers`, its `key` and its append time `appended_ms`."""
     found = []
     for message in cluster.read("messenger-delivery"):
-        headers = {name: bytes(value or b"").decode() for name, value in list(message.headers() or [])}
+        headers = {name: str(value or b"", "utf-8") for name, value in list(message.headers() or [])}
         fields = decode("notification", message.value() or b"")
         key = (message.key() or b"").decode()
         found.append({**fields, "headers": headers, "appended_ms": message.timestamp()[1], "key": key})

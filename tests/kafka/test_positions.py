@@ -7,7 +7,7 @@ from streams.kafka.metadata import ClusterInfo, TopicInfo
 from streams.kafka.positions import start_positions
 from streams.wire.codec import PositionMarker, TopicPosition
 
-CLUSTER = ClusterInfo("C", 1, {"t": TopicInfo("id-1", 4, 1)})
+CLUSTER = ClusterInfo("C", {"t": TopicInfo("id-1", 4)})
 
 
 def marker(offset: int, topic_id: str = "id-1", cluster: str = "C") -> PositionMarker:

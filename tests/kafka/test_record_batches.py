@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its __all__
 
 from streams.kafka.broker import RunningBroker
 
@@ -15,15 +15,17 @@ from streams.kafka.record_batches import install
 install()
 
 async def main(bootstrap, topic, codec):
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=topic, compression_type=codec or None)
+    options = {"bootstrap_servers": bootstrap}
+    producer = AIOKafkaProducer(**options, transactional_id=topic, compression_type=codec or None)
     await producer.start()
     for number in range(4):
         await producer.begin_transaction()
-        sends = [await producer.send(topic, b"%d" % number, key=b"k", partition=0, headers=[("h", b"x")]) for _ in range(50)]
+        one = {"value": b"%d" % number, "key": b"k", "partition": 0, "headers": [("h", b"x")]}
+        sends = [await producer.send(topic, **one) for _ in range(50)]
         await asyncio.gather(*sends)
         await (producer.abort_transaction() if number % 2 else producer.commit_transaction())
     await producer.stop()
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**options, isolation_level="read_committed", enable_auto_commit=False)
     await consumer.start()
     tp = TopicPartition(topic, 0)
     consumer.assign([tp])
@@ -33,7 +35,8 @@ async def main(bootstrap, topic, codec):
     while position < end:
         for batch in (await consumer.getmany(tp, timeout_ms=500)).get(tp, []):
             assert batch.position == position
-            assert len(batch.keys) == len(batch.values) == len(batch.offsets) == len(batch.headers) == len(batch)
+            columns = (batch.keys, batch.values, batch.offsets, batch.headers, batch.timestamps_ms)
+            assert {len(column) for column in columns} == {len(batch)}
             position = batch.next_offset
             values += batch.values
             assert not len(batch) or batch.header(0, "h") == b"x"
@@ -48,8 +51,8 @@ asyncio.run(main(*sys.argv[1:]))
 @pytest.mark.parametrize("codec", ["", "gzip", "snappy", "lz4", "zstd"])
 def test_columns_skip_aborted_records_and_reach_the_end_of_the_log(broker: RunningBroker, codec: str) -> None:
     topic = f"columns-{codec or 'none'}"
-    for created in AdminClient({"bootstrap.servers": broker.bootstrap}).create_topics([NewTopic(topic, 1)]).values():
-        created.result(30)
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, broker.bootstrap, topic, codec],
         capture_output=True,

@@ -1,6 +1,7 @@
-"""Outputs, then states, then offsets, each acknowledged before the next: cheaper, and a crash in between repeats outputs that are equal.
+"""Outputs, then states, then offsets, each acknowledged before the next.
 
-Consent folds never come this way: they are transactional whatever the guarantee (DESIGN section 5).
+Cheaper than a transaction; a crash in between repeats outputs, equal to the first. Consent folds never come
+this way: they are transactional whatever the guarantee (DESIGN section 5).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,7 +18,7 @@ OffsetCommit = Callable[[Mapping[TopicPartition, int]], Awaitable[None]]
 
 
 class AtLeastOnceCommitter:
-    """Commits through an idempotent producer shared by the worker's partitions and the group member's own offset commit."""
+    """Commits through a producer that the worker's partitions share, and the member's own offsets."""
 
     def __init__(self, producer: AIOKafkaProducer, commit_offsets: OffsetCommit) -> None:
         self._producer = producer
