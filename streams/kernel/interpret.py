@@ -134,13 +134,16 @@ class Interpreter:
         """Decode the value of a subject with an open holder and decide it; None when it was rejected."""
         value, event_type = batch.values[index], _EVENT_TYPE[batch.topic]
         if value is None:
-            return self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result)
+            self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result)
+            return None
         schema_header = batch.header(index, SCHEMA_ID_HEADER) if batch.headers[index] else None
         event = decode_event(event_type, value, schema_header)
         if isinstance(event, Reason):
-            return self._rejected(batch, index, event, event.name.lower(), result)
+            self._rejected(batch, index, event, event.name.lower(), result)
+            return None
         if event.subject.encode() != key:
-            return self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
+            self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
+            return None
         before = result.states.get(key) or view.state(key)
         now, offset = result.decided_at, batch.offsets[index]
         decision, after = decide(
@@ -189,7 +192,6 @@ class Interpreter:
         self._dead_letter(batch, index, reason, result)
         counts, slot = result.counts[batch.topic], (Fate.REJECT, reason, None)
         counts[slot] = counts.get(slot, 0) + 1
-        return None
 
     def _dead_letter(self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult) -> None:
         headers = dead_letter_headers(batch.topic, batch.partition, batch.offsets[index], reason)
