@@ -1,0 +1,110 @@
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.core.codes import RefusalReason
+from streams.core.consent import ConsentState
+from streams.core.fold import FoldOutcome, fold
+from streams.core.policy import make_policy
+from streams.core.terms import terms_at
+from tests.core.chance import requests
+from tests.core.stories import NOW, SUBJECT, moment, request_of, stories
+
+STORIES = stories("fold.yaml")
+POLICY = make_policy()
+
+
+def follow(story: dict[str, Any]) -> tuple[list[FoldOutcome], ConsentState | None]:
+    policy = make_policy(**story.get("settings", {}))
+    state: ConsentState | None = None
+    outcomes = []
+    for offset, told in enumerate(story["requests"]):
+        request = request_of(told)
+        outcome = fold(state, SUBJECT, request, moment(told.get("at", "now")), offset, policy)
+        outcomes.append(outcome)
+        state = outcome.state
+    return outcomes, state
+
+
+def brief(outcome: FoldOutcome) -> str:
+    parts = (outcome.outcome.name, getattr(outcome.reason, "name", None), outcome.version)
+    return " ".join(str(part) for part in parts if part is not None)
+
+
+@pytest.mark.parametrize("title", STORIES)
+def test_a_story_ends_as_the_fold_says(title: str) -> None:
+    story = STORIES[title]
+    outcomes, state = follow(story)
+    assert [brief(outcome) for outcome in outcomes] == story["then"]
+    if "holders" in story:
+        left = {
+            holder.user_id: [
+                version.version if version.revoked_at is None else f"{version.version} revoked"
+                for version in holder.versions
+            ]
+            for holder in (() if state is None else state.holders)
+        }
+        assert left == story["holders"]
+        assert (state is not None) == bool(left or story.get("suspended"))
+        assert (state is not None and state.suspended) == story.get("suspended", False)
+    if "effective" in story:
+        assert state is not None
+        assert outcomes[-1].effective_at == moment(story["effective"])
+        assert state.holders[0].versions[-1].effective_at == moment(story["effective"])
+    if "order" in story:
+        assert state is not None
+        assert [holder.user_id for holder in state.holders] == story["order"]
+    if state is not None:
+        assert state.request_offset == len(outcomes) - 1
+
+
+def test_every_reason_that_the_fold_gives_has_a_story() -> None:
+    given_ = {outcome.reason for story in STORIES.values() for outcome in follow(story)[0]}
+    elsewhere = {RefusalReason.UNKNOWN, RefusalReason.MISROUTED}
+    assert given_ >= set(RefusalReason) - elsewhere
+
+
+@pytest.mark.parametrize("field", ["consent_id", "channel_ref"])
+def test_texts_over_256_characters_are_refused(field: str) -> None:
+    request = request_of({"action": "GRANT"})
+    assert request is not None
+    assert request.consent is not None
+    for length, reason in ((256, None), (257, RefusalReason.INVALID)):
+        asked = request.consent._replace(**{field: "x" * length})
+        outcome = fold(None, SUBJECT, request._replace(consent=asked), NOW, 0, POLICY)
+        assert outcome.reason == reason
+    longer = request._replace(user_id="u" * 257)
+    assert fold(None, SUBJECT, longer, NOW, 0, POLICY).reason == RefusalReason.INVALID
+    subject = "s" * 257
+    elsewhere = request._replace(subject=subject)
+    assert fold(None, subject, elsewhere, NOW, 0, POLICY).reason == RefusalReason.INVALID
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(requests(), max_size=8))
+def test_the_fold_never_revives_and_versions_rise(told: list[Any]) -> None:
+    state: ConsentState | None = None
+    revoked_at: dict[str, int] = {}
+    versions: dict[str, int] = {}
+    for offset, request in enumerate(told):
+        appended = NOW + offset * 1_000
+        outcome = fold(state, SUBJECT, request, appended, offset, POLICY)
+        state = outcome.state
+        present = {holder.user_id: holder for holder in (() if state is None else state.holders)}
+        for user_id, holder in present.items():
+            numbers = [version.version for version in holder.versions]
+            assert numbers == sorted(set(numbers))
+            assert numbers[-1] >= versions.get(user_id, 0)
+            assert 1 <= len(numbers) <= 8
+            assert all(version.revoked_at is None for version in holder.versions[:-1])
+            if holder.versions[-1].revoked_at is not None:
+                assert len(numbers) == 1
+                revoked_at[user_id] = appended
+            elif user_id in revoked_at:
+                assert terms_at(holder.versions, revoked_at[user_id] - 1) is None
+            versions[user_id] = numbers[-1]
+        versions = {user_id: number for user_id, number in versions.items() if user_id in present}
+        assert list(present) == sorted(present)
+        assert state is None or present or state.suspended
