@@ -20,7 +20,7 @@ from streams.kafka.broker import start_broker
 from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_REQUESTS, TOPICS
 
 FULL = Plan(events=5_000_000, warmup_events=2_000_000, rounds=3, limit_s=float("inf"))
-QUICK = Plan(events=1_000_000, warmup_events=200_000, rounds=1, limit_s=60.0)
+QUICK = Plan(events=600_000, warmup_events=100_000, rounds=1, limit_s=45.0)
 MIN_FULL_EVENTS = FULL.events
 
 
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     consent_load.add_parser(commands)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--full", action="store_true", help="5,000,000 events, 3 rounds (default)")
-    how.add_argument("--quick", action="store_true", help="1,000,000 events, 1 round, at most 6 minutes")
+    how.add_argument("--quick", action="store_true", help="600,000 events, 1 round, at most 6 minutes")
     parser.add_argument("--events", type=int, help=f"more events; --full takes at least {MIN_FULL_EVENTS:,}")
     parser.add_argument("--rounds", type=int, help="interleaved rounds")
     parser.add_argument("--only", action="append", choices=[one.name for one in ALL], help="may be repeated")

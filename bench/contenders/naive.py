@@ -61,7 +61,7 @@ NAIVE = Contender(
     load=_load,
     environment=lambda bootstrap: {"BENCH_KAFKA": bootstrap},
     timed_events=100_000,
-    warmup_events=20_000,
+    warmup_events=10_000,
 )
 
 CONTENDERS = (NAIVE,)
