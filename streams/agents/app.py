@@ -105,6 +105,7 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
     @app.agent(events, name="route", supervisor_strategy=mode.CrashingSupervisor)
     async def route(stream: Any) -> None:
         async for event in stream.noack().events():
-            app.carrier.arrived(event.value.batches)
+            if event.value.generation == app.consumer_generation_id:
+                app.carrier.arrived(event.value.batches)
 
     return app

@@ -12,7 +12,7 @@ replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002
 """
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka import TopicPartition
@@ -74,9 +74,24 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> dict[TP, list[Fetched]]:
-        generation = self.app.consumer_generation_id
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        generation = (
+            self.app.consumer_generation_id
+        )  # of the assignment that was drained: no await in between
         return {tp: [Fetched(batches, generation)] for tp, batches in records.items()}
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek every assigned partition; Faust leaves those without a committed offset where they are."""
+        return cast("Mapping[TP, int]", await self.call_thread(self._seek_to_committed))
+
+    async def _seek_to_committed(self) -> dict[TopicPartition, int]:
+        consumer = self._ensure_consumer()
+        committed = {tp: await consumer.committed(tp) for tp in consumer.assignment()}
+        firsts = await consumer.beginning_offsets([tp for tp, offset in committed.items() if offset is None])
+        positions: dict[TopicPartition, int] = committed | firsts
+        for tp, offset in positions.items():
+            consumer.seek(tp, offset)
+        return positions
 
     async def commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Commit offsets as the group member, for at_least_once.
@@ -137,7 +152,9 @@ class BatchConsumer(driver.Consumer):
         fetched = await self._getmany(
             active_partitions=active, timeout=SHORT_POLL_S if saturated else min(timeout, IDLE_POLL_S)
         )
-        if not self.flow_active or self.should_stop:
+        if not self.flow_active:  # a rebalance: only what was drained under the new assignment goes on
+            await self.wait(self.can_resume_flow.wait())
+        if self.should_stop:
             return
         for tp, units in (fetched or {}).items():
             for unit in units:
