@@ -6,14 +6,17 @@ Encoded by fastavro from the schema files, not by the product's codec.
 import io
 import json
 import struct
+import subprocess
+import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import fastavro
 from confluent_kafka import Message, Producer
 
-from tests.harness.cluster import ROOT, Cluster, eventually
+from tests.harness.cluster import ROOT, Cluster, as_json, eventually
 
 _IDS = json.loads((ROOT / "schemas" / "ids.json").read_text())
 _SCHEMAS = {
@@ -54,6 +57,52 @@ def transaction(subject: str, event_id: str, **fields: Any) -> bytes:
             "amount_minor": -1234,
             "currency": "EUR",
             "merchant_name": "Test Shop",
+            **fields,
+        },
+    )
+
+
+def balance(subject: str, event_id: str, **fields: Any) -> bytes:
+    """Return a booked balance of 100.00 EUR as of now, unless `fields` say otherwise."""
+    return encode(
+        "account_balance",
+        {
+            "event_id": event_id,
+            "subject": subject,
+            "as_of": now_ms(),
+            "booked_minor": 10_000,
+            "currency": "EUR",
+            **fields,
+        },
+    )
+
+
+def alert(subject: str, event_id: str, **fields: Any) -> bytes:
+    """Return an alert about a new device that happened now, unless `fields` say otherwise."""
+    return encode(
+        "security_alert",
+        {
+            "event_id": event_id,
+            "subject": subject,
+            "occurred_at": now_ms(),
+            "type": "NEW_DEVICE",
+            "severity": "HIGH",
+            **fields,
+        },
+    )
+
+
+def shipment(subject: str, event_id: str, **fields: Any) -> bytes:
+    """Return a parcel that is in transit as of now, unless `fields` say otherwise."""
+    return encode(
+        "shipment_update",
+        {
+            "event_id": event_id,
+            "subject": subject,
+            "shipment_id": f"parcel-of-{event_id}",
+            "status": "IN_TRANSIT",
+            "status_at": now_ms(),
+            "action_required": False,
             **fields,
         },
     )
@@ -116,6 +165,48 @@ def acknowledged(producer: Producer, topic: str, records: Iterable[tuple[str, by
     assert producer.flush(60) == 0 and not failed, failed[:3]
 
 
+class Position(NamedTuple):
+    """Where a record stands."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """What to send: to a partition of choice, or by its key."""
+
+    topic: str
+    key: str | bytes | None
+    value: bytes | None
+    partition: int = -1
+
+
+def sent(producer: Producer, records: Sequence[Record]) -> list[Position]:
+    """Send records in their order; return where each stands, all acknowledged."""
+    places: dict[int, Position] = {}
+    failed: list[Any] = []
+
+    def told(number: int) -> Callable[[Any, Message], None]:
+        def tell(error: Any, message: Message) -> None:
+            if error is not None:
+                failed.append(error)
+                return
+            places[number] = Position(
+                str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+            )
+
+        return tell
+
+    for number, record in enumerate(records):
+        producer.produce(
+            record.topic, record.value, record.key, partition=record.partition, on_delivery=told(number)
+        )
+        producer.poll(0)
+    assert producer.flush(60) == 0 and not failed, failed[:3]
+    return [places[number] for number in range(len(records))]
+
+
 def grant_all(cluster: Cluster, subjects: Sequence[str]) -> None:
     """Grant everything for each subject to `user of it`, and wait until every request is answered."""
     answered = len(cluster.read("consent.results"))
@@ -149,6 +240,39 @@ def batches(cluster: Cluster) -> list[dict[str, Any]]:
     ]
 
 
+def fates(cluster: Cluster) -> dict[Position, list[str]]:
+    """Return what each record met, "FATE REASON" per holder, by position; a record decided twice has twice as many."""
+    found: dict[Position, list[str]] = defaultdict(list)
+    for batch in batches(cluster):
+        for row in batch["decisions"]:
+            place = Position(row["topic"], batch["partition"], row["offset"])
+            found[place].append(_fate(row["outcome"], row["reason"]))
+        for run in batch["no_consent_runs"]:
+            for offset in range(run["first_offset"], run["last_offset"] + 1):
+                found[Position(run["topic"], batch["partition"], offset)].append("SUPPRESS NO_CONSENT")
+    return found
+
+
+def conserved(cluster: Cluster, guarantee: str = "exactly_once") -> dict[str, Any]:
+    """Return the report of the independent checker, run as a process of its own."""
+    command = [sys.executable, "-m", "verifier", "conservation", "--kafka", cluster.bootstrap]
+    done = subprocess.run(
+        [*command, "--guarantee", guarantee, "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr[-2000:]
+    report: dict[str, Any] = as_json(done.stdout)
+    return report
+
+
+def _fate(fate: str, reason: str | None) -> str:
+    return fate if reason is None else f"{fate} {reason}"
+
+
 def decided_to(cluster: Cluster) -> dict[tuple[str, int], int]:
     """Return how far decisions have come: next offset by (topic, partition)."""
     reached: dict[tuple[str, int], int] = {}
@@ -163,7 +287,7 @@ def reasons(cluster: Cluster) -> dict[str, int]:
     total: dict[str, int] = {}
     for batch in batches(cluster):
         for entry in batch["counts"]:
-            name = entry["fate"] if entry["reason"] is None else f"{entry['fate']} {entry['reason']}"
+            name = _fate(entry["fate"], entry["reason"])
             total[name] = total.get(name, 0) + entry["count"]
     return total
 

@@ -1,0 +1,13 @@
+"""Each module here has one cluster and one worker for all of its tests; the whole folder is of the broker tier."""
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.broker)
