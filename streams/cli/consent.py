@@ -159,5 +159,5 @@ def _submit(kafka: str | None, request: ConsentRequest, no_wait: bool, as_json: 
     if outcome["outcome"] is None and not no_wait:
         raise CheckFailedError(
             f"The request is stored at {outcome['position']}, but no worker has answered within 10 s. "
-            "It counts as soon as a worker runs: start one with `notifier worker`."
+            "A worker folds it before it decides anything: start one with `notifier worker`."
         )

@@ -113,7 +113,7 @@ async def explain(settings: Settings, asked: str, progress: Progress | None = No
 def in_words(explanation: Explanation) -> str:
     """Return the explanation as lines for a person. Never raises."""
     head = str(explanation.position) if explanation.position else "unknown"
-    at = f" at {_time(explanation.decided_at)}" if explanation.decided_at is not None else ""
+    at = f"; decided at {_time(explanation.decided_at)}" if explanation.decided_at is not None else ""
     about = f" (event {explanation.event_id})" if explanation.event_id else ""
     lines = [f"{head}{about}: {explanation.sentence}{at}."]
     lines += [f"  {_row_words(row)}" for row in explanation.rows]
@@ -165,7 +165,7 @@ def _in_batch(batch: DecisionBatch, at: Position) -> Explanation:
         return Explanation(
             "not_opened",
             at,
-            f"Nobody was told: {MEANINGS[Reason.NO_CONSENT]}; decided",
+            f"Nobody was told: {MEANINGS[Reason.NO_CONSENT]}",
             None,
             batch.decided_at,
         )
@@ -177,7 +177,7 @@ def _of_rows(rows: tuple[DecisionRow, ...], at: Position, decided_at: int) -> Ex
     fate = min(row.outcome for row in rows)
     outcome, sentence = _OUTCOMES.get(fate, ("unknown", "It was decided by a newer version of the notifier"))
     event_id = next((row.event_id for row in rows if row.event_id), None)
-    return Explanation(outcome, at, f"{sentence}; decided", event_id, decided_at, rows)
+    return Explanation(outcome, at, sentence, event_id, decided_at, rows)
 
 
 async def _undecided(settings: Settings, at: Position, decided_before: int) -> Explanation:
