@@ -78,9 +78,12 @@ def decide(
     name = _TYPE_BYTES[event_type] + event.event_id.encode("utf-8", "surrogatepass")
     key = hashlib.blake2b(name, digest_size=8).digest()
     own = find_seen(state, key, now) if state.seen else None
+    has_gone_stale = is_stale(event_time, now, policy.max_age_ms[kind])
     if own is not None and not (replay and own[2] == offset):
-        return _whole(event, _SEEN, KINDS[kind].kind), state
-    if own is not None or is_stale(event_time, now, policy.max_age_ms[kind]):
+        if not (replay and has_gone_stale and own[2] > offset):
+            return _whole(event, _SEEN, KINDS[kind].kind), state
+        own = None
+    if own is not None or has_gone_stale:
         holders, _, after = _ask_holders(
             event, event_type, offset, prepared, state, policy, now, facts, own, True, replay
         )

@@ -1,12 +1,14 @@
 """Reads from an event the scalars that rules ask for, and finds fields that break their limits.
 
+A code outside its closed list breaks its limit too; the wire gives UNKNOWN in its place.
+
 Imports `codes`, `events`, `money` and `policy`. Read next: `decide.py`. Source: docs/rules.md section 2.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from streams.core.codes import Kind, TransactionStatus
+from streams.core.codes import Channel, DeclineReason, Kind, Severity, ShipmentStatus, TransactionStatus
 from streams.core.events import AccountBalance, BankTransaction, SecurityAlert, ShipmentUpdate
 from streams.core.money import is_currency
 from streams.core.policy import KIND_OF_TRANSACTION
@@ -23,6 +25,8 @@ Facts = tuple[int, int, bool, bool, int, str]
 _BALANCE, _SECURITY, _SHIPPING = int(Kind.BALANCE), int(Kind.SECURITY), int(Kind.SHIPPING)
 _KINDS = tuple(int(kind) for kind in KIND_OF_TRANSACTION)
 _REMOVED = int(TransactionStatus.REMOVED)
+_LAST_DECLINE_REASON, _LAST_CHANNEL = int(max(DeclineReason)), int(max(Channel))
+_LAST_SEVERITY, _LAST_SHIPMENT_STATUS = int(max(Severity)), int(max(ShipmentStatus))
 
 
 def _is_id(text: str | None) -> bool:
@@ -49,8 +53,8 @@ def transaction_facts(event: BankTransaction) -> Facts | None:
     """Return the facts of a transaction; None if a field breaks its limits. Never raises."""
     (
         event_id, subject, occurred_at, status, amount_minor, currency, lifecycle_id, supersedes_event_id,
-        original_amount_minor, original_currency, merchant_name, merchant_country, mcc, category, _, _,
-        description, order_ref, balance_after_minor,
+        original_amount_minor, original_currency, merchant_name, merchant_country, mcc, category, channel,
+        decline_reason, description, order_ref, balance_after_minor,
     ) = event  # fmt: skip
     is_valid = (
         0 < len(event_id) <= MAX_ID_CHARS
@@ -70,6 +74,8 @@ def transaction_facts(event: BankTransaction) -> Facts | None:
         and (order_ref is None or _is_id(order_ref))
         and (original_amount_minor is None or _is_amount(original_amount_minor))
         and (balance_after_minor is None or _is_amount(balance_after_minor))
+        and (channel is None or 0 <= channel <= _LAST_CHANNEL)
+        and (decline_reason is None or 0 <= decline_reason <= _LAST_DECLINE_REASON)
     )
     return (
         (occurred_at, _KINDS[status], True, status == _REMOVED, amount_minor, currency) if is_valid else None
@@ -92,11 +98,12 @@ def balance_facts(event: AccountBalance) -> Facts | None:
 
 def alert_facts(event: SecurityAlert) -> Facts | None:
     """Return the facts of a security alert; None if a field breaks its limits. Never raises."""
-    event_id, subject, occurred_at, type_, _, action_url_key = event
+    event_id, subject, occurred_at, type_, severity, action_url_key = event
     is_valid = (
         0 < len(event_id) <= MAX_ID_CHARS
         and 0 <= occurred_at < END_OF_TIME_MS
         and 0 < len(type_) <= MAX_ALERT_TYPE_CHARS
+        and 0 <= severity <= _LAST_SEVERITY
         and len(subject) <= MAX_TEXT_CHARS
         and _is_text(action_url_key)
     )
@@ -106,22 +113,13 @@ def alert_facts(event: SecurityAlert) -> Facts | None:
 def shipment_facts(event: ShipmentUpdate) -> Facts | None:
     """Return the facts of a parcel's update; None if a field breaks its limits. Never raises."""
     (
-        event_id,
-        subject,
-        shipment_id,
-        _,
-        status_at,
-        order_ref,
-        carrier,
-        eta_at,
-        location,
-        _,
-        correction_of,
-        description,
-    ) = event
+        event_id, subject, shipment_id, status, status_at, order_ref, carrier, eta_at, location, _,
+        correction_of, description,
+    ) = event  # fmt: skip
     is_valid = (
         0 < len(event_id) <= MAX_ID_CHARS
         and 0 < len(shipment_id) <= MAX_ID_CHARS
+        and 0 <= status <= _LAST_SHIPMENT_STATUS
         and 0 <= status_at < END_OF_TIME_MS
         and (eta_at is None or 0 <= eta_at < END_OF_TIME_MS)
         and _is_id(order_ref)

@@ -1,6 +1,7 @@
 """Identities of notifications.
 
-The same step told to the same person has the same one. Imports nothing of ours. Source: docs/rules.md section 7.
+The same step told to the same person has the same one. Imports nothing of ours. Source: docs/rules.md
+section 7.
 """
 
 import hashlib

@@ -180,8 +180,8 @@ def holder_rule(
 ) -> int:
     """Return the place in HOLDER_RULES of the first rule without memory that applies, NOTIFY if none does.
 
-    `amount` is the booked balance of a balance, `limit` the threshold that the kind's row names. Never raises.
-    Source: docs/rules.md section 4.
+    `amount` is the booked balance of a balance, `limit` the threshold that the kind's row names. Never
+    raises. Source: docs/rules.md section 4.
     """
     if is_revoked(has_revoked_at):
         return 0

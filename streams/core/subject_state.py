@@ -1,9 +1,9 @@
 """What processing remembers of a subject: events seen and steps told.
 
-Packed, so that hundreds of thousands of subjects are cheap. An immutable value. Entries of fixed size stand in
-one bytes object; entry `i` has number `first + i`. For the changelog it is cut into chunks of 16 entries by
-number: a chunk's topic key is subject + 0x1F + suffix (`s` or `t`, and the chunk's number). Imports nothing of
-ours. Read next: `decide.py`. Source: docs/rules.md sections 5 and 6.
+Packed, so that hundreds of thousands of subjects are cheap. An immutable value. Entries of fixed size
+stand in one bytes object; entry `i` has number `first + i`. For the changelog it is cut into chunks of 16
+entries by number; the topic key of a chunk is subject + 0x1F + suffix (`s` or `t`, and the chunk's
+number). Imports nothing of ours. Read next: `decide.py`. Source: docs/rules.md sections 5 and 6.
 """
 
 from struct import Struct
@@ -13,12 +13,12 @@ CHUNK_ENTRIES = 16
 SWEEP_ENTRIES = 64
 
 SEEN = Struct("<8sqqII")
-"""Hash of event type and event_id, when it runs out (UTC ms), source offset, which holders were asked, and their
-answers, 4 bits each.
+"""Hash of event type and event_id, when it runs out (UTC ms), source offset, which holders were asked, and
+their answers, 4 bits each.
 """
 TOLD = Struct("<8sqBqiiq")
-"""Hash of lifecycle and holder, when it runs out (UTC ms), status (with AS_NEW_ETA), amount or status_at or as_of,
-day of the ETA, day decided, source offset.
+"""Hash of lifecycle and holder, when it runs out (UTC ms), status (with AS_NEW_ETA), amount or status_at or
+as_of, day of the ETA, day decided, source offset.
 """
 AS_NEW_ETA = 0x80
 
@@ -87,7 +87,7 @@ def with_seen(
 
 
 def with_told(state: SubjectState, entry: ToldEntry, now: int, limit: int) -> SubjectState | None:
-    """Return the state with `entry` in the place of its hash, or appended; None without room. Never raises."""
+    """Return the state with `entry` in the place of its hash, or appended; None if full. Never raises."""
     seen_first, seen, first, packed, full_until = state
     size = TOLD.size
     data = TOLD.pack(*entry)

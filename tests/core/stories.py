@@ -1,8 +1,8 @@
 """Reads the stories of `tests/cases/*.yaml`: what happened, what was allowed, and what follows.
 
-Times are told as people do ("10 minutes ago", "in 2 days", "now"), counted from one moment, 2026-03-05 12:00 UTC.
-What a story does not say is ordinary: a posted card payment of 12.34 EUR a minute ago, and Anna, who allowed everything
-30 days ago.
+Times are told as people do ("10 minutes ago", "in 2 days", "now"), counted from one moment, 2026-03-05 12:00
+UTC. What a story does not say is ordinary: a posted card payment of 12.34 EUR a minute ago, and Anna, who
+allowed everything 30 days ago.
 """
 
 import re
@@ -61,7 +61,8 @@ def moment(text: str | int) -> int:
     if text == "now":
         return NOW
     found = re.fullmatch(r"(in )?(\d+) (ms|second|minute|hour|day)s?( ago)?", text)
-    assert found and bool(found[1]) != bool(found[4]), text
+    assert found, text
+    assert bool(found[1]) != bool(found[4]), text
     return NOW + int(found[2]) * _UNITS[found[3]] * (1 if found[1] else -1)
 
 

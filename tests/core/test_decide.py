@@ -11,7 +11,12 @@ from streams.core.rules import HOLDER_RULES, RECORD_RULES
 from streams.core.subject_state import EMPTY_STATE, SubjectState
 from tests.core.stories import NOW, consents_of, event_of, moment, stories
 
-STORIES = {**stories("records.yaml"), **stories("holders.yaml"), **stories("lifecycles.yaml"), **stories("shown.yaml")}
+STORIES = {
+    **stories("records.yaml"),
+    **stories("holders.yaml"),
+    **stories("lifecycles.yaml"),
+    **stories("shown.yaml"),
+}
 FILLED = Notification._fields[Notification._fields.index("status") :]
 
 
@@ -37,9 +42,7 @@ def brief(decision: Decision | HolderDecision) -> str:
 def shown(notification: Notification) -> dict[str, Any]:
     """Return the fields of the event that a notification shows, codes by name."""
     present = {name: getattr(notification, name) for name in FILLED}
-    return {
-        name: getattr(value, "name", value) for name, value in present.items() if value is not None
-    }
+    return {name: getattr(value, "name", value) for name, value in present.items() if value is not None}
 
 
 @pytest.mark.parametrize("title", STORIES)

@@ -1,15 +1,15 @@
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from streams.core.codes import RefusalReason
 from streams.core.consent import ConsentState
 from streams.core.fold import FoldOutcome, fold
 from streams.core.policy import make_policy
 from streams.core.terms import terms_at
-from tests.core.chance import requests
+from tests.core.chance import chances, request
 from tests.core.stories import NOW, SUBJECT, moment, request_of, stories
 
 STORIES = stories("fold.yaml")
@@ -21,8 +21,7 @@ def follow(story: dict[str, Any]) -> tuple[list[FoldOutcome], ConsentState | Non
     state: ConsentState | None = None
     outcomes = []
     for offset, told in enumerate(story["requests"]):
-        request = request_of(told)
-        outcome = fold(state, SUBJECT, request, moment(told.get("at", "now")), offset, policy)
+        outcome = fold(state, SUBJECT, request_of(told), moment(told.get("at", "now")), offset, policy)
         outcomes.append(outcome)
         state = outcome.state
     return outcomes, state
@@ -68,29 +67,30 @@ def test_every_reason_that_the_fold_gives_has_a_story() -> None:
 
 @pytest.mark.parametrize("field", ["consent_id", "channel_ref"])
 def test_texts_over_256_characters_are_refused(field: str) -> None:
-    request = request_of({"action": "GRANT"})
-    assert request is not None
-    assert request.consent is not None
+    grant = request_of({"action": "GRANT"})
+    assert grant is not None
+    assert grant.consent is not None
     for length, reason in ((256, None), (257, RefusalReason.INVALID)):
-        asked = request.consent._replace(**{field: "x" * length})
-        outcome = fold(None, SUBJECT, request._replace(consent=asked), NOW, 0, POLICY)
+        texts: dict[str, Any] = {field: "x" * length}
+        asked = grant.consent._replace(**texts)
+        outcome = fold(None, SUBJECT, grant._replace(consent=asked), NOW, 0, POLICY)
         assert outcome.reason == reason
-    longer = request._replace(user_id="u" * 257)
+    longer = grant._replace(user_id="u" * 257)
     assert fold(None, SUBJECT, longer, NOW, 0, POLICY).reason == RefusalReason.INVALID
     subject = "s" * 257
-    elsewhere = request._replace(subject=subject)
+    elsewhere = grant._replace(subject=subject)
     assert fold(None, subject, elsewhere, NOW, 0, POLICY).reason == RefusalReason.INVALID
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(requests(), max_size=8))
-def test_the_fold_never_revives_and_versions_rise(told: list[Any]) -> None:
+@given(chances)
+def test_the_fold_never_revives_and_versions_rise(chance: Random) -> None:
     state: ConsentState | None = None
     revoked_at: dict[str, int] = {}
     versions: dict[str, int] = {}
-    for offset, request in enumerate(told):
+    for offset in range(20):
         appended = NOW + offset * 1_000
-        outcome = fold(state, SUBJECT, request, appended, offset, POLICY)
+        outcome = fold(state, SUBJECT, request(chance), appended, offset, POLICY)
         state = outcome.state
         present = {holder.user_id: holder for holder in (() if state is None else state.holders)}
         for user_id, holder in present.items():

@@ -1,0 +1,206 @@
+"""Laws of deciding: what holds for whatever comes in."""
+
+from random import Random
+
+from hypothesis import given, settings
+
+from streams.core.codes import Fate
+from streams.core.consent import ConsentState, Holder
+from streams.core.decide import decide
+from streams.core.decision import Decision, Notification
+from streams.core.events import Event, event_time
+from streams.core.fold import fold
+from streams.core.gate import closed
+from streams.core.policy import make_policy
+from streams.core.prepared import PreparedConsent, prepare
+from streams.core.subject_state import EMPTY_STATE, SubjectState
+from tests.core.chance import chances, consents, event, odd_event, version
+from tests.core.stories import NOW, SUBJECT, request_of
+
+POLICY = make_policy()
+LAW = settings(max_examples=200, deadline=None)
+FILLED = Notification._fields[Notification._fields.index("status") :]
+
+
+def deliver(
+    told: list[tuple[Event, int]],
+    prepared: PreparedConsent,
+    *,
+    state: SubjectState = EMPTY_STATE,
+    replay: bool = False,
+) -> tuple[list[Decision], SubjectState]:
+    """Decide events one after another; the offset is the place in the list."""
+    decisions = []
+    for offset, (one, kind) in enumerate(told):
+        decision, state = decide(one, kind, offset, prepared, state, POLICY, NOW, replay=replay)
+        decisions.append(decision)
+    return decisions, state
+
+
+def recipients(decision: Decision) -> set[str | None]:
+    return {holder.holder for holder in decision.holders if holder.fate == Fate.NOTIFY}
+
+
+def is_in_force(holder: Holder, one: Event) -> bool:
+    """Tell by the plainest reading whether a consent is in force for an event."""
+    last = holder.versions[-1]
+    started = any(version.effective_at <= min(event_time(one), NOW) for version in holder.versions)
+    return last.revoked_at is None and last.valid_until > NOW and started
+
+
+@LAW
+@given(chances)
+def test_no_consent_in_force_never_notifies(chance: Random) -> None:
+    state = consents(chance, oddity=0.3)
+    prepared = prepare(state)
+    for _ in range(10):
+        one, kind = event(chance)
+        decision, _ = decide(one, kind, 0, prepared, EMPTY_STATE, POLICY, NOW)
+        allowed = {
+            holder.user_id for holder in state.holders if not state.suspended and is_in_force(holder, one)
+        }
+        assert recipients(decision) <= allowed
+        if closed(prepared, kind, NOW) is not None:
+            assert not recipients(decision)
+
+
+@LAW
+@given(chances)
+def test_a_later_revocation_never_adds_a_notification(chance: Random) -> None:
+    before = consents(chance)
+    one, kind = event(chance)
+    history = [event(chance) for _ in range(chance.randint(0, 4))]
+    _, memory = deliver(history, prepare(before))
+    told = recipients(decide(one, kind, 99, prepare(before), memory, POLICY, NOW)[0])
+    person = chance.choice((None, *(holder.user_id for holder in before.holders)))
+    revocation = request_of({"action": "REVOKE", "user": person})
+    after = fold(before._replace(suspended=False), SUBJECT, revocation, NOW, 5, POLICY).state
+    assert after is not None
+    still = recipients(decide(one, kind, 99, prepare(after), memory, POLICY, NOW)[0])
+    assert person not in still
+    assert person is not None or not still
+    if not before.suspended:
+        assert still <= told
+
+
+@LAW
+@given(chances)
+def test_one_more_version_never_tells_or_shows_more(chance: Random) -> None:
+    before = consents(chance, oddity=0.0)
+    holders = []
+    for holder in before.holders:
+        more = version(chance, 9)._replace(effective_at=NOW)
+        holders.append(holder._replace(versions=(*holder.versions, more)))
+    narrower = ConsentState(SUBJECT, tuple(holders))
+    for _ in range(5):
+        one, kind = event(chance)
+        if event_time(one) >= NOW:
+            continue
+        wide, _ = decide(one, kind, 0, prepare(before), EMPTY_STATE, POLICY, NOW)
+        narrow, _ = decide(one, kind, 0, prepare(narrower), EMPTY_STATE, POLICY, NOW)
+        shown = {holder.holder: holder.notification for holder in wide.holders}
+        for holder_ in narrow.holders:
+            if holder_.notification is None:
+                continue
+            wider = shown[holder_.holder]
+            if wider is None:
+                assert has_widened_expiry(before, holder_.holder)
+                continue
+            assert wider.notification_id == holder_.notification.notification_id
+            assert wider.detail_level >= holder_.notification.detail_level
+            for name in FILLED:
+                value = getattr(holder_.notification, name)
+                assert value is None or value == getattr(wider, name)
+
+
+def has_widened_expiry(state: ConsentState, user_id: str | None) -> bool:
+    """Tell whether the last version had run out: a new one takes its place, earlier ones still count."""
+    return any(
+        holder.user_id == user_id and holder.versions[-1].valid_until <= NOW for holder in state.holders
+    )
+
+
+@LAW
+@given(chances)
+def test_a_replay_after_a_crash_tells_the_same_again(chance: Random) -> None:
+    prepared = prepare(consents(chance, oddity=0.05))
+    told = [event(chance) for _ in range(12)]
+    first, memory = deliver(told, prepared)
+    again, after = deliver(told, prepared, state=memory, replay=True)
+    assert again == first
+    assert after == memory
+
+
+@LAW
+@given(chances)
+def test_a_replay_that_narrows_shows_no_more(chance: Random) -> None:
+    state = consents(chance, oddity=0.0)
+    told = [event(chance) for _ in range(8)]
+    first, memory = deliver(told, prepare(state))
+    revocation = request_of({"action": "REVOKE", "user": state.holders[0].user_id})
+    after = fold(state, SUBJECT, revocation, NOW, 5, POLICY).state
+    assert after is not None
+    again, _ = deliver(told, prepare(after), state=memory, replay=True)
+    for before, later in zip(first, again, strict=True):
+        assert recipients(later) == recipients(before) - {state.holders[0].user_id}
+
+
+@LAW
+@given(chances)
+def test_the_same_input_gives_the_same_decision_and_memory(chance: Random) -> None:
+    state = consents(chance)
+    told = [event(chance) for _ in range(6)]
+    assert deliver(told, prepare(state)) == deliver(told, prepare(state))
+
+
+@LAW
+@given(chances)
+def test_without_replay_nobody_is_told_twice(chance: Random) -> None:
+    prepared = prepare(consents(chance, oddity=0.0))
+    told = [event(chance) for _ in range(10)]
+    decisions, memory = deliver(told + told, prepared)
+    ids = [
+        holder.notification.notification_id
+        for decision in decisions
+        for holder in decision.holders
+        if holder.notification is not None
+    ]
+    assert len(ids) == len(set(ids))
+    assert len(decisions) == 20
+    assert deliver(told, prepared, state=memory)[1] == memory
+
+
+@LAW
+@given(chances)
+def test_the_order_of_unrelated_subjects_does_not_matter(chance: Random) -> None:
+    people = {f"bank:{number}": prepare(consents(chance, oddity=0.0)) for number in range(3)}
+    queue = [(subject, event(chance)) for subject in people for _ in range(5)]
+    outcomes = []
+    for _ in range(2):
+        states = dict.fromkeys(people, EMPTY_STATE)
+        decided: dict[str, list[Decision]] = {subject: [] for subject in people}
+        for subject, (one, kind) in queue:
+            decision, states[subject] = decide(one, kind, 0, people[subject], states[subject], POLICY, NOW)
+            decided[subject].append(decision)
+        outcomes.append((decided, states))
+        turns = [subject for subject, _ in queue]
+        chance.shuffle(turns)
+        lines = {subject: iter([item for item in queue if item[0] == subject]) for subject in people}
+        queue = [next(lines[subject]) for subject in turns]
+    assert outcomes[0] == outcomes[1]
+
+
+@LAW
+@given(chances)
+def test_whatever_comes_in_gets_exactly_one_fate(chance: Random) -> None:
+    prepared = prepare(consents(chance))
+    state = EMPTY_STATE
+    for offset in range(10):
+        one, kind = odd_event(chance)
+        replay = chance.random() < 0.3
+        decision, state = decide(one, kind, offset % 4, prepared, state, POLICY, NOW, replay=replay)
+        assert decision.fate in (Fate.REJECT, Fate.DUPLICATE, Fate.NOTIFY, Fate.SUPPRESS)
+        assert (decision.reason is None) == (decision.fate in (Fate.NOTIFY, Fate.DUPLICATE))
+        assert decision.fate == min(holder.fate for holder in decision.holders)
+        for holder in decision.holders:
+            assert (holder.notification is None) == (holder.fate != Fate.NOTIFY)
