@@ -44,11 +44,15 @@ class TransactionalProducer:
     `is_open` is False after any failure until it is opened again.
     """
 
-    def __init__(self, settings: Settings, space: str, partition: int) -> None:
+    def __init__(
+        self, settings: Settings, space: str, partition: int, max_records: int = MAX_RECORDS
+    ) -> None:
         self._settings = settings
         self._id = f"{settings.app_id}.{space}.{partition}"
         self._producer: AIOKafkaProducer | None = None
         self._records = 0
+        self._max_records = max_records
+        self.opened = 0
 
     @property
     def is_open(self) -> bool:
@@ -76,6 +80,7 @@ class TransactionalProducer:
                 f"transactional id {self._id}: not initialised ({type(error).__name__}); trying again"
             ) from error
         self._producer, self._records = producer, 0
+        self.opened += 1
 
     async def transact(
         self, writes: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], group_id: str
@@ -109,7 +114,7 @@ class TransactionalProducer:
                 f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back"
             ) from error
         self._records += sum(map(len, writes))
-        if self._records > MAX_RECORDS:
+        if self._records > self._max_records:
             await self.open()
         return ends
 
