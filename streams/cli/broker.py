@@ -20,7 +20,7 @@ def up(
 ) -> None:
     """Start a Kafka broker on this machine with all topics; print its address.
 
-    It keeps running, with its data, until `notifier down`. The first time, about 130 MB are fetched.
+    It keeps running, with its data, until `notifier down`. The first time, about 45 MB are fetched.
     """
     settings = settings_of()
     running = start_broker(

@@ -40,11 +40,12 @@ def demo(
         folder = stack.enter_context(demo_folder())
         settings = settings_of(kafka)
         if kafka is None:
-            news("demo: 1/4 a Kafka of its own; the first time, about 130 MB are fetched")
+            news("demo: 1/4 a Kafka of its own; the first time, about 45 MB are fetched")
             settings = settings_of(stack.enter_context(demo_broker(folder, settings.partitions)))
         else:
             news(f"demo: 1/4 using Kafka at {kafka}; made-up events will be published there")
-        asyncio.run(apply_topics(settings))
+        for problem in asyncio.run(apply_topics(settings)).problems:
+            news(str(problem))
         news("demo: 2/4 starting a worker and waiting until it is ready")
         with view_for(as_json=as_json) as view, demo_worker(folder, settings):
             news(f"demo: 3/4 ready after {time.monotonic() - begun:.0f} s; sending events for {seconds:g} s")
