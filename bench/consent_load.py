@@ -43,10 +43,9 @@ JOINT_EVERY = 20
 
 
 class Load(NamedTuple):
-    """What was measured; the rate counts from the first progress seen to the last record."""
+    """What was measured; the restore counts from the last moment without progress to the last record."""
 
     subjects: int
-    restored: int
     restore_s: float
     ready_s: float
     peak_rss_mb: float
@@ -54,7 +53,7 @@ class Load(NamedTuple):
     @property
     def subjects_per_s(self) -> float:
         """Subjects read back per second of restore."""
-        return self.restored / self.restore_s if self.restore_s else 0.0
+        return self.subjects / self.restore_s if self.restore_s else 0.0
 
 
 def states(subjects: int, now_ms: int) -> Iterator[tuple[bytes, bytes]]:
