@@ -141,21 +141,20 @@ def _measure(subjects: int, folder: Path) -> Load:
 
 
 def _watch(worker: Contender, stage: Stage, subjects: int, meter: Meter, address: str) -> Load:
-    began = time.monotonic()
-    first: tuple[float, int] | None = None
-    done, done_at = 0, began
+    began = idle_at = done_at = time.monotonic()
+    done = 0
     while time.monotonic() - began < START_TIMEOUT_S:
         time.sleep(POLL_S)
         meter.sample()
+        asked_at = time.monotonic()
         restored = _restored(_get(f"{address}/metrics")[1])
-        now = time.monotonic()
-        if restored > done:
-            done, done_at = restored, now
-            first = first or (now, restored)
+        if restored == 0:
+            idle_at = asked_at
+        elif restored > done:
+            done, done_at = restored, time.monotonic()
             progress_line("restoring", done, subjects)
-        if _get(f"{address}/readyz")[0] == 200 and done >= subjects:
-            started_at, already = first or (began, 0)
-            return Load(subjects, done - already, done_at - started_at, now - began, meter.peak_rss_mb)
+        if done >= subjects and _get(f"{address}/readyz")[0] == 200:
+            return Load(subjects, done_at - idle_at, time.monotonic() - began, meter.peak_rss_mb)
     raise RuntimeError(
         f"restored {done:,} of {subjects:,} in {START_TIMEOUT_S:.0f} s:\n{log_tail(worker, stage)}"
     )
