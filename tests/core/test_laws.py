@@ -8,7 +8,7 @@ from streams.core.codes import Fate
 from streams.core.consent import ConsentState, Holder
 from streams.core.decide import decide
 from streams.core.decision import Decision, Notification
-from streams.core.events import Event, event_time
+from streams.core.events import BankTransaction, Event, event_time
 from streams.core.fold import fold
 from streams.core.gate import closed
 from streams.core.policy import make_policy
@@ -155,19 +155,29 @@ def test_the_same_input_gives_the_same_decision_and_memory(chance: Random) -> No
 
 @LAW
 @given(chances)
-def test_without_replay_nobody_is_told_twice(chance: Random) -> None:
+def test_the_same_events_again_tell_nobody(chance: Random) -> None:
     prepared = prepare(consents(chance, oddity=0.0))
     told = [event(chance) for _ in range(10)]
-    decisions, memory = deliver(told + told, prepared)
-    ids = [
-        holder.notification.notification_id
-        for decision in decisions
-        for holder in decision.holders
-        if holder.notification is not None
-    ]
-    assert len(ids) == len(set(ids))
-    assert len(decisions) == 20
-    assert deliver(told, prepared, state=memory)[1] == memory
+    _, memory = deliver(told, prepared)
+    again, after = deliver(told, prepared, state=memory)
+    assert not any(recipients(decision) for decision in again)
+    assert after == memory
+
+
+@LAW
+@given(chances)
+def test_the_same_step_under_another_event_tells_nobody_again(chance: Random) -> None:
+    prepared = prepare(consents(chance, oddity=0.0))
+    _, memory = deliver([event(chance) for _ in range(4)], prepared)
+    for offset in range(5):
+        one, kind = event(chance, chance.choice((0, 3)))
+        if isinstance(one, BankTransaction) and one.lifecycle_id is None:
+            continue
+        first, memory = decide(one._replace(event_id=f"p{offset}"), kind, 90, prepared, memory, POLICY, NOW)
+        second, memory = decide(one._replace(event_id=f"q{offset}"), kind, 91, prepared, memory, POLICY, NOW)
+        assert not recipients(second)
+        for before, after in zip(first.holders, second.holders, strict=True):
+            assert before.fate != Fate.NOTIFY or after.rule == "told"
 
 
 @LAW

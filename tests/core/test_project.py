@@ -1,5 +1,6 @@
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,27 +35,22 @@ def test_the_fields_of_each_kind_are_those_of_the_document() -> None:
 
 
 @pytest.mark.parametrize("kind", KIND_FIELDS)
-@pytest.mark.parametrize("detail", list(DetailLevel)[1:])
-@pytest.mark.parametrize("purposes", range(0, EVERY + 1, 2))
-def test_a_field_is_filled_exactly_when_its_tags_allow(
-    kind: Kind, detail: DetailLevel, purposes: int
-) -> None:
+def test_a_field_is_filled_exactly_when_its_tags_allow(kind: Kind) -> None:
     event_type = {Kind.BALANCE: 1, Kind.SECURITY: 2, Kind.SHIPPING: 3}.get(kind, 0)
-    event: tuple[Any, ...] = EVENT_TYPES[event_type]._fields
-    projection = projections(purposes, detail)[kind]
-    assert projection is not None
-    filled = dict(
-        zip([field["name"] for field in FIELDS[19:]], projection.fill((*event, None, "label")), strict=True)
-    )
+    names: tuple[Any, ...] = EVENT_TYPES[event_type]._fields
     source = {"shipment_status": "status", "alert_type": "type", "shipment_label": "label"}
-    for name, value in filled.items():
-        tags = TAGS[name]
-        is_allowed = (
-            name in KIND_FIELDS[kind]
-            and any(purposes >> Purpose[purpose] & 1 for purpose in tags["purposes"])
-            and detail >= DetailLevel[tags["min_detail"]]
-        )
-        assert value == (source.get(name, name) if is_allowed else None)
+    for detail, purposes in product(list(DetailLevel)[1:], range(0, EVERY + 1, 2)):
+        projection = projections(purposes, detail)[kind]
+        assert projection is not None
+        filled = projection.fill((*names, None, "label"))
+        for field, value in zip(FIELDS[19:], filled, strict=True):
+            name = field["name"]
+            is_allowed = (
+                name in KIND_FIELDS[kind]
+                and any(purposes >> Purpose[purpose] & 1 for purpose in field["purposes"])
+                and detail >= DetailLevel[field["min_detail"]]
+            )
+            assert value == (source.get(name, name) if is_allowed else None)
 
 
 @pytest.mark.parametrize(
