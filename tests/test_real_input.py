@@ -44,10 +44,10 @@ LONGEST_S = 120.0
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def source_of(name: str, rows: int | None = None) -> Source:
+def source_of(name: str, share: float = 1.0) -> Source:
     if not (DATA / name).is_dir():
         pytest.skip("needs the real input in ../shared/data")
-    return with_giants(getattr(sources, name)(DATA / name, LOTS, rows))
+    return with_giants(getattr(sources, name)(DATA / name, LOTS, share))
 
 
 def compared(found: Recording, driver: Driver | None = None) -> Outcome:
@@ -61,9 +61,9 @@ def compared(found: Recording, driver: Driver | None = None) -> Outcome:
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("name", "rows"), [("berka", 2_000), ("olist", 1_200)])
-def test_a_rehearsed_part_is_decided_as_the_model_decides(name: str, rows: int) -> None:
-    source = source_of(name, rows)
+@pytest.mark.parametrize(("name", "share"), [("berka", 0.04), ("olist", 0.07)])
+def test_a_rehearsed_part_is_decided_as_the_model_decides(name: str, share: float) -> None:
+    source = source_of(name, share)
     outcome = compared(ProductRun(Rehearsal().run(source, phases(source, GRANT_SHARE, LOTS))).run())
     assert not outcome.differences, outcome.report()
     assert sum(outcome.notified.values()) > 300
@@ -141,7 +141,7 @@ def test_a_worker_tells_what_the_model_tells(name: str, tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.timeout(600)
 def test_a_run_decided_two_hours_later_is_stale_and_silent_before_its_grants(tmp_path: Path) -> None:
-    source = source_of("berka", 12_000)
+    source = source_of("berka", 0.25)
     with start_broker(tmp_path / "broker", partitions=PARTITIONS) as broker:
         asyncio.run(apply_topics(Settings.from_env({}, kafka=broker.bootstrap, partitions=PARTITIONS)))
         driver, log = Driver(broker.bootstrap, PARTITIONS), tmp_path / "worker.log"

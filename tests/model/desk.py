@@ -50,9 +50,9 @@ def _holder(asks: list[list[Ask]], subject: str, user: str, lots: Lots) -> None:
     if lots.of("refused", user) < 0.05:
         asks[start].append(Ask(subject, "GRANT", user, {**policy(user, 0, lots), "purposes": []}))
     change = lots.of("change", user)
-    if start == 0 and change < 0.3:
+    if start == 0 and change < 0.5:
         asks[1].append(Ask(subject, "CHANGE", user, policy(user, 1, lots)))
-    if change < 0.1:
+    if change < 0.25:
         asks[3].append(Ask(subject, "CHANGE", user, policy(user, 2, lots)))
     if lots.of("revoke", user) < 0.25:
         asks[2].append(Ask(subject, "REVOKE", user, {}))
@@ -74,14 +74,14 @@ def _subject(asks: list[list[Ask]], subject: str, lots: Lots) -> None:
 
 
 def policy(user: str, number: int, lots: Lots) -> dict[str, Any]:
-    """What one consent allows, without its times: for half of all everything."""
+    """What one consent allows, without its times: for nearly half of all everything."""
     wide: dict[str, Any] = {
         "consent_id": f"consent-{user[5:]}",
         "channel_ref": f"psid-{user[5:13]}",
         "locale": lots.pick(["en", "de", "pt-BR", "en-GB", "fr-FR", "de-AT"], "locale", user, number),
         "timezone": lots.pick(["Europe/Prague", "America/Sao_Paulo", "UTC", "Asia/Tokyo"], "zone", user),
     }
-    if lots.of("wide", user, number) < 0.5:
+    if lots.of("wide", user, number) < 0.45:
         return wide
     purposes = [
         ["RECEIPT", "BALANCE", "SHIPPING"],

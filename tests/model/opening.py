@@ -42,10 +42,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A value that may not: the rule and the reason; the event where only its time is wrong."""
+    """A value that may not: the rule and the reason; its event_id where that may be repeated; the event
+    where only its time is wrong.
+    """
 
     rule: str
     reason: str
+    event_id: str | None = None
     event: Event | None = None
 
 
@@ -63,10 +66,11 @@ def opened(topic: str, key: bytes, value: bytes | None, now: int) -> Event | Rej
     if fields["subject"].encode() != key:
         return Rejected("subject_mismatch", "SUBJECT_MISMATCH")
     if not is_valid(schema, fields):
-        return Rejected("invalid", "INVALID")
+        name = fields["event_id"]
+        return Rejected("invalid", "INVALID", name if _is_within("event_id", name) else None)
     time: int = fields[TIME_OF[schema]]
     if time > now + FUTURE_MS:
-        return Rejected("future", "FUTURE", Event(schema, fields, time))
+        return Rejected("future", "FUTURE", fields["event_id"], Event(schema, fields, time))
     return Event(schema, fields, time)
 
 

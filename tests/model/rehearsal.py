@@ -16,12 +16,17 @@ from verifier.evidence import EVENT_TOPICS
 
 START_MS = 1_764_000_000_000
 BATCH_RECORDS = 500
+SPAN_MS = 180_000
 
 
 class Rehearsal:
-    """Time goes on by one millisecond with every record."""
+    """Time goes on evenly with every event, `SPAN_MS` in all; decisions are made `offset_ms` off that
+    clock.
+    """
 
-    def __init__(self, partitions: int = 4) -> None:
+    def __init__(self, partitions: int = 4, offset_ms: int = 0) -> None:
+        self._offset_ms = offset_ms
+        self._tick_ms = 1
         self._found = Recording(partitions)
         self._partitions = partitions
         self._now = START_MS
@@ -34,7 +39,7 @@ class Rehearsal:
 
     def run(self, source: Source, asks: list[list[Ask]]) -> Recording:
         """The whole run: per phase its requests, then its share of the events."""
-        start = 0
+        start, self._tick_ms = 0, max(1, SPAN_MS // max(1, len(source.sends)))
         for phase, cut in zip(asks, CUTS, strict=True):
             end = int(len(source.sends) * cut)
             for ask in phase:
@@ -60,7 +65,7 @@ class Rehearsal:
         partition = partition_of(key or b"", self._partitions) if home is None else home
         log = self._found.events[send.topic, partition]
         log.append(Record(send.topic, partition, len(log), key, value))
-        self._now += 1
+        self._now += self._tick_ms
 
     def _cut(self) -> None:
         """One batch for every partition that has new records."""
@@ -77,5 +82,9 @@ class Rehearsal:
                     self._done[topic, partition] = after
             if spans:
                 folded = len(self._found.requests[partition])
-                batch = {"inputs": spans, "consent_next_offset": folded, "decided_at": self._now}
+                batch = {
+                    "inputs": spans,
+                    "consent_next_offset": folded,
+                    "decided_at": self._now + self._offset_ms,
+                }
                 self._found.batches[partition].append({"partition": partition, **batch, "decisions": []})

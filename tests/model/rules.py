@@ -80,9 +80,8 @@ class Model:
             return closed
         event = opened(topic, key, value, now)
         if isinstance(event, Rejected):
-            early = event.event
-            name, kind = (early.fields["event_id"], kind_of(early)) if early else (None, None)
-            return [Row("REJECT", event.rule, event.reason, event_id=name, kind=kind)]
+            kind = kind_of(event.event) if event.event else None
+            return [Row("REJECT", event.rule, event.reason, event_id=event.event_id, kind=kind)]
         if self._seen.has(topic, key, event.fields["event_id"], now):
             return [Row("DUPLICATE", "seen", event_id=event.fields["event_id"], kind=kind_of(event))]
         is_stale = event.time < now - MAX_AGE_MS[kind_of(event)]

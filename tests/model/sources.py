@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+BEFORE_MS = -30_000  # back to before a change of consent, in a run of a minute or more
 LATER = 400  # sends between a step of a lifecycle and the one after it
 
 
@@ -88,8 +89,8 @@ def in_order(batches: Iterator[list[Send]]) -> list[Send]:
 # Berka
 
 
-def berka(folder: Path, lots: Lots, rows: int | None = None) -> Source:
-    """Every whole row of trans.asc (the first `rows` of them), and the joint holders of disp.asc."""
+def berka(folder: Path, lots: Lots, share: float = 1.0) -> Source:
+    """Every whole row of trans.asc (of a share of the accounts), and the joint holders of disp.asc."""
     holders: dict[str, list[str]] = {}
     with (folder / "disp.asc").open(encoding="latin-1", newline="") as file:
         for row in csv.DictReader(file, delimiter=";"):
@@ -98,7 +99,8 @@ def berka(folder: Path, lots: Lots, rows: int | None = None) -> Source:
             holders.setdefault(subject, []).append(user)
     with (folder / "trans.asc").open(encoding="latin-1", newline="") as file:
         whole = [row for row in csv.DictReader(file, delimiter=";") if row["account"] is not None]
-    return Source(holders, in_order(_berka_row(row, lots) for row in whole[:rows]))
+    taken = [row for row in whole if lots.of("account", row["account_id"]) < share]
+    return Source(holders, in_order(_berka_row(row, lots) for row in taken))
 
 
 def _berka_row(row: dict[str, str], lots: Lots) -> list[Send]:
@@ -126,7 +128,7 @@ def _berka_row(row: dict[str, str], lots: Lots) -> list[Send]:
     if lots.of("available", name) < 0.5:
         balance["available_minor"] = after + lots.pick([0, 500_000], "limit", name)
     age = lots.of("balance", name)
-    shift = -2 * HOUR_MS if age < 0.03 else -MINUTE_MS if age < 0.08 else 0
+    shift = -2 * HOUR_MS if age < 0.03 else BEFORE_MS if age < 0.1 else 0
     sends.append(damaged(Send("bank.balances", subject, balance, shift), lots))
     if lots.of("alert", name) < 0.03:
         sends.append(damaged(_alert(name, subject, lots), lots))
@@ -163,7 +165,7 @@ def _steps(send: Send, lots: Lots) -> list[Send]:
         case 7 | 8 | 9:
             return [step("PENDING", 0), step("POSTED", 1)]
         case 10 | 11:
-            return [step("PENDING", 0), step("POSTED", 1, 1.04), step("PENDING", 2, 1.2)]
+            return [step("PENDING", 0), step("POSTED", 1, 1.05), step("PENDING", 2, 1.2)]
         case 12 | 13:
             return [step("PENDING", 0), step("POSTED", 1, 1.2), step("REVERSED", 2, 1.2)]
         case 14:
@@ -174,6 +176,8 @@ def _steps(send: Send, lots: Lots) -> list[Send]:
             return [replace(one, fields={**one.fields, "decline_reason": reason}) for one in declined]
         case 16:
             return [step("REMOVED", 0)]
+        case number if number < 27:
+            return [replace(send, shift_ms=BEFORE_MS)]
         case _:
             return [send]
 
@@ -181,16 +185,16 @@ def _steps(send: Send, lots: Lots) -> list[Send]:
 # Olist
 
 
-def olist(folder: Path, lots: Lots, rows: int | None = None) -> Source:
-    """Every order's stages in the order in which they happened, over all orders."""
+def olist(folder: Path, lots: Lots, share: float = 1.0) -> Source:
+    """Every order's stages in the order in which they happened, over all orders (a share of them)."""
     with (folder / "customers_union.csv").open(encoding="utf-8", newline="") as file:
         customers = {row["customer_id"]: row for row in csv.DictReader(file)}
     holders: dict[str, list[str]] = {}
     stages: list[tuple[datetime, int, Send]] = []
     with (folder / "orders_union.csv").open(encoding="utf-8", newline="") as file:
-        for number, order in enumerate(csv.DictReader(file)):
-            if number == rows:
-                break
+        for order in csv.DictReader(file):
+            if lots.of("order", order["order_id"]) >= share:
+                continue
             customer = customers.get(order["customer_id"], {})
             subject = f"olist:{customer.get('customer_unique_id') or order['customer_id']}"
             holders[subject] = [user_of(subject)]
@@ -252,10 +256,10 @@ def _olist_stage(send: Send, lots: Lots) -> list[Send]:
         case 8 | 9:
             sends = [send, other("later"), replace(other("eta", eta_at=1_600_000_000_000), same_time_as=name)]
         case 10 | 11:
-            sends = [send, replace(other("earlier", status="AVAILABLE_FOR_PICKUP"), shift_ms=-10 * MINUTE_MS)]
+            sends = [send, replace(other("earlier", status="AVAILABLE_FOR_PICKUP"), shift_ms=BEFORE_MS)]
         case 12:
             fields = {"status": "AVAILABLE_FOR_PICKUP", "correction_of": name}
-            sends = [send, replace(other("correct", **fields), shift_ms=-10 * MINUTE_MS)]
+            sends = [send, replace(other("correct", **fields), shift_ms=BEFORE_MS)]
         case 13:
             sends = [send, other("unknown", status="UNKNOWN"), other("lost", status="LOST")]
         case 14:
