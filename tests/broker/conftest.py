@@ -1,4 +1,4 @@
-"""Each module here has one cluster and one worker for all of its tests; the whole folder is of the broker tier."""
+"""Each module here has one cluster for all of its tests; the whole folder is of the broker tier."""
 
 from pathlib import Path
 

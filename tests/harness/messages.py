@@ -11,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import fastavro
 from confluent_kafka import Message, Producer
@@ -162,7 +162,9 @@ def acknowledged(producer: Producer, topic: str, records: Iterable[tuple[str, by
                 break
             except BufferError:
                 producer.poll(0.1)
-    assert producer.flush(60) == 0 and not failed, failed[:3]
+    left = producer.flush(60)
+    assert not left, f"{left} records are not acknowledged"
+    assert not failed, failed[:3]
 
 
 class Position(NamedTuple):
@@ -203,7 +205,9 @@ def sent(producer: Producer, records: Sequence[Record]) -> list[Position]:
             record.topic, record.value, record.key, partition=record.partition, on_delivery=told(number)
         )
         producer.poll(0)
-    assert producer.flush(60) == 0 and not failed, failed[:3]
+    left = producer.flush(60)
+    assert not left, f"{left} records are not acknowledged"
+    assert not failed, failed[:3]
     return [places[number] for number in range(len(records))]
 
 
@@ -222,14 +226,22 @@ def grant_all(cluster: Cluster, subjects: Sequence[str]) -> None:
     )
 
 
+def headers_of(message: Message) -> dict[str, str]:
+    """Return a record's headers as text."""
+    found: dict[str, str] = {}
+    for name, value in cast("list[tuple[str, bytes | None]]", list(message.headers() or [])):
+        found[name] = (value or b"").decode()
+    return found
+
+
 def notifications(cluster: Cluster) -> list[dict[str, Any]]:
-    """Return every committed notification, with its `headers`, its `key` and its append time `appended_ms`."""
+    """Return every committed notification with its `headers`, its `key` and its time `appended_ms`."""
     found = []
     for message in cluster.read("messenger-delivery"):
-        headers = {name: str(value or b"", "utf-8") for name, value in list(message.headers() or [])}
         fields = decode("notification", message.value() or b"")
         key = (message.key() or b"").decode()
-        found.append({**fields, "headers": headers, "appended_ms": message.timestamp()[1], "key": key})
+        place = {"headers": headers_of(message), "appended_ms": message.timestamp()[1], "key": key}
+        found.append({**fields, **place})
     return found
 
 
@@ -241,7 +253,7 @@ def batches(cluster: Cluster) -> list[dict[str, Any]]:
 
 
 def fates(cluster: Cluster) -> dict[Position, list[str]]:
-    """Return what each record met, "FATE REASON" per holder, by position; a record decided twice has twice as many."""
+    """Return what each record met, "FATE REASON" per holder and decision, by position."""
     found: dict[Position, list[str]] = defaultdict(list)
     for batch in batches(cluster):
         for row in batch["decisions"]:
