@@ -14,10 +14,10 @@ import faust
 from streams.agents.app import NotifierApp, build_app
 from streams.core.policy import Policy, make_policy
 from streams.errors import NotifierError, TopicError
+from streams.kafka import compression, record_batches
 from streams.kafka.admin import describe, require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
-from streams.kafka.record_batches import install
 from streams.ops.health import OpsServer, Readiness
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
@@ -48,13 +48,17 @@ def run_worker(settings: Settings) -> int:
     )  # brokers refuse a batch until its partition joined the transaction
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_no_cancellation)
-    install()
+    record_batches.install()
+    compression.install()
     try:
-        import uvloop
+        import uvloop  # optional: faster, not needed
     except ImportError:
-        return asyncio.run(_serve(settings))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+        pass
+    else:
+        asyncio.set_event_loop_policy(
+            uvloop.EventLoopPolicy()
+        )  # a policy also reaches the loop of Faust's thread
+    return asyncio.run(_serve(settings))
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
