@@ -1,7 +1,9 @@
 """Laws of deciding: what holds for whatever comes in."""
 
 from random import Random
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 
 from streams.core.codes import Fate
@@ -15,7 +17,7 @@ from streams.core.policy import make_policy
 from streams.core.prepared import PreparedConsent, prepare
 from streams.core.subject_state import EMPTY_STATE, SubjectState
 from tests.core.chance import chances, consents, event, odd_event, version
-from tests.core.stories import NOW, SUBJECT, request_of
+from tests.core.stories import NOW, SUBJECT, consents_of, event_of, request_of
 
 POLICY = make_policy()
 LAW = settings(max_examples=200, deadline=None)
@@ -214,3 +216,50 @@ def test_whatever_comes_in_gets_exactly_one_fate(chance: Random) -> None:
         assert decision.fate == min(holder.fate for holder in decision.holders)
         for holder in decision.holders:
             assert (holder.notification is None) == (holder.fate != Fate.NOTIFY)
+
+
+def payment(event_id: str, **fields: Any) -> tuple[Event, int]:
+    return event_of({"transaction": {"event_id": event_id, "lifecycle_id": "life", **fields}})
+
+
+def test_a_replayed_step_does_not_take_memory_back() -> None:
+    prepared = prepare(consents_of({}))
+    told = [payment("a", status="PENDING"), payment("b", amount_minor=-9_999)]
+    _, memory = deliver(told, prepared)
+    again, after = deliver(told[:1], prepared, state=memory, replay=True)
+    assert recipients(again[0]) == {"anna"}
+    assert after == memory
+
+
+@pytest.mark.parametrize("lost", ["seen", "told"])
+def test_a_replay_tells_again_when_only_half_of_the_memory_was_written(lost: str) -> None:
+    prepared = prepare(consents_of({}))
+    told = [payment("a")]
+    first, memory = deliver(told, prepared)
+    half = memory._replace(seen=b"") if lost == "seen" else memory._replace(told=b"")
+    again, after = deliver(told, prepared, state=half, replay=True)
+    assert again == first
+    assert after == memory
+
+
+def test_a_replay_tells_a_new_arrival_day_again_under_its_own_id() -> None:
+    prepared = prepare(consents_of({}))
+    parcel, kind = event_of({"shipment": {"event_id": "a", "at": "20 hours ago", "eta_at": "in 1 day"}})
+    later, _ = event_of({"shipment": {"event_id": "b", "at": "20 hours ago", "eta_at": "in 2 days"}})
+    _, memory = decide(parcel, kind, 0, prepared, EMPTY_STATE, POLICY, NOW - 72_000_000)
+    first, after = decide(later, kind, 1, prepared, memory, POLICY, NOW)
+    for state in (after, after._replace(seen=memory.seen)):
+        again, _ = decide(later, kind, 1, prepared, state, POLICY, NOW, replay=True)
+        assert again == first
+        assert recipients(again) == {"anna"}
+
+
+def test_a_replay_gives_no_holder_the_answer_of_another() -> None:
+    both = consents_of({"holders": {"anna": [{}], "ben": [{"minimum": 2_000}]}})
+    told = [payment("a"), payment("b", status="REVERSED", amount_minor=3_000)]
+    first, memory = deliver(told, prepare(both))
+    assert [recipients(decision) for decision in first] == [{"anna"}, {"anna"}]
+    ben = fold(both, SUBJECT, request_of({"action": "ERASE", "user": "anna"}), NOW, 5, POLICY).state
+    assert ben is not None
+    again, _ = deliver(told, prepare(ben), state=memory, replay=True)
+    assert not any(recipients(decision) for decision in again)

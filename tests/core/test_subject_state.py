@@ -149,6 +149,7 @@ def test_chunks_that_we_do_not_write_change_nothing() -> None:
 def test_a_state_comes_back_from_its_chunks_in_any_order(chance: Random) -> None:
     state, now = EMPTY_STATE, 0
     log: dict[bytes, tuple[int, bytes | None]] = {}
+    follower = EMPTY_STATE
     steps = chance.randint(0, 250)
     crash = chance.randint(0, 250)
     for index in range(steps):
@@ -162,7 +163,9 @@ def test_a_state_comes_back_from_its_chunks_in_any_order(chance: Random) -> None
             after = with_told(state, told(chance.randint(0, 120), expires_at), now, LIMIT)
         for suffix, first, entries in chunks(state, after or state):
             log[suffix] = (first, entries)
+            follower = apply_chunk(follower, suffix, first, entries)
         state = after or state
+        assert follower == kept(state)
         assert state.seen_first % CHUNK_ENTRIES == state.told_first % CHUNK_ENTRIES == 0
         assert len(state.seen) // SEEN.size <= LIMIT
         assert len(state.told) // TOLD.size <= LIMIT
