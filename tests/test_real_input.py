@@ -5,28 +5,21 @@ Without a broker: the product's fold and kernel over a rehearsed part of the inp
 worker` over all of it.
 """
 
-import asyncio
-import os
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from streams.delivery.render import render
-from streams.kafka.admin import apply_topics
-from streams.kafka.broker import start_broker
-from streams.settings import Settings
 from streams.wire.codec import decode_notification
+from tests.harness.cluster import cluster
+from tests.harness.worker import Worker
 from tests.model import sources
 from tests.model.desk import phases
 from tests.model.driver import Driver, with_giants
-from tests.model.recording import Recording, decided, record
+from tests.model.recording import Recording, record, wait_until_decided
 from tests.model.rehearsal import Rehearsal
 from tests.model.replay import Outcome, Replay
 from tests.model.sources import Lots, Source
@@ -38,10 +31,8 @@ from verifier.topics import Topics, collect
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 LOTS = Lots(20_240_305)
 GRANT_SHARE = 0.3
-PARTITIONS = 4
 LEAST_NOTIFIED = {"berka": 10_000, "olist": 3_000}
 LONGEST_S = 120.0
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def source_of(name: str, share: float = 1.0) -> Source:
@@ -70,59 +61,23 @@ def test_a_rehearsed_part_is_decided_as_the_model_decides(name: str, share: floa
     assert len(outcome.fates) > 12
 
 
-@contextmanager
-def worker(bootstrap: str, log: Path, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process with shipped defaults and `settings` in its environment, ended by SIGTERM."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NOTIFIER_")}
-    command = [sys.executable, "-m", "streams.cli", "worker", "--kafka", bootstrap, "--ops-port", "0"]
-    with log.open("wb") as output:
-        running = subprocess.Popen(
-            command, cwd=ROOT, env={**environment, **settings}, stdout=output, stderr=output
-        )
-        try:
-            yield running
-        finally:
-            running.terminate()
-            running.wait(60)
-
-
-def wait_until_decided(bootstrap: str, running: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
-    """Wait until every record of the event topics is covered by a decision batch."""
-    deadline = time.monotonic() + seconds
-    while True:
-        assert running.poll() is None, f"the worker ended:\n{log.read_text()[-3000:]}"
-        reached, topics = decided(bootstrap), Topics(bootstrap)
-        ends = topics.ends(("bank.transactions", "bank.balances", "bank.security", "shipping.events"))
-        topics.close()
-        left = {
-            place: end - reached.get(place, 0) for place, end in ends.items() if end > reached.get(place, 0)
-        }
-        if not left:
-            return
-        assert time.monotonic() < deadline, (
-            f"not decided after {seconds} s: {left}\n{log.read_text()[-3000:]}"
-        )
-        time.sleep(0.5)
-
-
 @pytest.mark.broker
 @pytest.mark.data
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["berka", "olist"])
 def test_a_worker_tells_what_the_model_tells(name: str, tmp_path: Path) -> None:
     source = source_of(name)
-    with start_broker(tmp_path / "broker", partitions=PARTITIONS) as broker:
-        settings = Settings.from_env({}, kafka=broker.bootstrap, partitions=PARTITIONS)
-        asyncio.run(apply_topics(settings))
-        log, driver = tmp_path / "worker.log", Driver(broker.bootstrap, PARTITIONS)
-        with worker(broker.bootstrap, log) as running:
+    with cluster(tmp_path / "broker") as kafka:
+        driver = Driver(kafka.bootstrap, kafka.partitions)
+        with Worker(kafka.bootstrap, tmp_path / "worker.log") as worker:
+            worker.wait_ready()
             started = time.monotonic()
             driver.run(source, phases(source, GRANT_SHARE, LOTS))
             sent_s = time.monotonic() - started
-            wait_until_decided(broker.bootstrap, running, log, LONGEST_S)
+            wait_until_decided(kafka.bootstrap, LONGEST_S)
             took_s = time.monotonic() - started
-        found = record(broker.bootstrap)
-        topics = Topics(broker.bootstrap)
+        found = record(kafka.bootstrap)
+        topics = Topics(kafka.bootstrap)
         report = Conservation(collect(topics), is_exactly_once=True).run()
         topics.close()
     outcome = compared(found, driver)
@@ -142,13 +97,12 @@ def test_a_worker_tells_what_the_model_tells(name: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(600)
 def test_a_run_decided_two_hours_later_is_stale_and_silent_before_its_grants(tmp_path: Path) -> None:
     source = source_of("berka", 0.25)
-    with start_broker(tmp_path / "broker", partitions=PARTITIONS) as broker:
-        asyncio.run(apply_topics(Settings.from_env({}, kafka=broker.bootstrap, partitions=PARTITIONS)))
-        driver, log = Driver(broker.bootstrap, PARTITIONS), tmp_path / "worker.log"
+    with cluster(tmp_path / "broker") as kafka:
+        driver = Driver(kafka.bootstrap, kafka.partitions)
         driver.run(source, [*phases(source, GRANT_SHARE, LOTS)[:2], [], []])
-        with worker(broker.bootstrap, log, NOTIFIER_CLOCK_OFFSET_MS="7200000") as running:
-            wait_until_decided(broker.bootstrap, running, log, LONGEST_S)
-        outcome = compared(record(broker.bootstrap), driver)
+        with Worker(kafka.bootstrap, tmp_path / "worker.log", clock_offset_ms="7200000"):
+            wait_until_decided(kafka.bootstrap, LONGEST_S)
+        outcome = compared(record(kafka.bootstrap), driver)
     assert not outcome.differences, outcome.report()
     kinds = {kind for (fate, _, kind) in outcome.fates if fate == "NOTIFY"}
     assert "RECEIPT" in kinds

@@ -19,6 +19,7 @@ from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
 DELIVERY, DECISIONS, DEAD_LETTERS = "messenger-delivery", "notifier.decisions", "notifier.dead-letters"
 SOURCE = re.compile(r"(.+)/(\d+)/(\d+)", re.ASCII)
 WAIT_S = 30.0
+CONNECT_S = 10.0
 POLL_S = 0.1
 FETCH_RECORDS = 10_000
 
@@ -54,7 +55,7 @@ class Topics:
 
     def starts(self, topic: str) -> dict[int, int]:
         """Return the first offset kept of each partition. Raises UnreachableError."""
-        found = self._consumer.list_topics(topic, timeout=WAIT_S).topics[topic]
+        found = self._consumer.list_topics(topic, timeout=CONNECT_S).topics[topic]
         if found.error is not None:
             where = f"topic {topic} at {self._bootstrap}"
             raise UnreachableError(f"{where}: {found.error.str()}. Create it: notifier topics apply")

@@ -1,6 +1,7 @@
 """A run as its topics show it: what went in, when and in which batches it was decided, and what came out."""
 
 import pickle
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,7 +97,23 @@ def _headers(message: Any) -> dict[str, bytes]:
     return {name: value for name, value in message.headers() or [] if value is not None}
 
 
-def decided(bootstrap: str) -> dict[tuple[str, int], int]:
+def wait_until_decided(bootstrap: str, seconds: float) -> None:
+    """Wait until decision batches cover every record of the event topics; AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        reached, topics = _decided(bootstrap), Topics(bootstrap)
+        ends = topics.ends(EVENT_TOPICS)
+        topics.close()
+        left = {
+            place: end - reached.get(place, 0) for place, end in ends.items() if end > reached.get(place, 0)
+        }
+        if not left:
+            return
+        assert time.monotonic() < deadline, f"not decided after {seconds:.0f} s: {left}"
+        time.sleep(0.5)
+
+
+def _decided(bootstrap: str) -> dict[tuple[str, int], int]:
     """The position up to which each event topic's partition is decided."""
     topics, ids = Topics(bootstrap), schema_ids()
     batches = Reader(load_schema("decision_batch"))
