@@ -4,6 +4,7 @@ Read next: `streams/cli/worker.py`.
 """
 
 import asyncio
+import gc
 import logging
 import sys
 import time
@@ -26,6 +27,7 @@ from streams.wire.topics import CONSENT_REQUESTS, TOPICS
 log = logging.getLogger(__name__)
 
 PARTITION_CHECK_S = 5.0
+GC_THRESHOLDS = (100_000, 50, 100)  # a batch makes many objects and no cycles: collecting often is wasted
 
 
 def run_worker(settings: Settings) -> int:
@@ -50,6 +52,7 @@ def run_worker(settings: Settings) -> int:
         handler.addFilter(_is_no_cancellation)
     record_batches.install()
     compression.install()
+    gc.set_threshold(*GC_THRESHOLDS)
     try:
         import uvloop  # optional: faster, not needed
     except ImportError:

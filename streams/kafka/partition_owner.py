@@ -4,6 +4,7 @@
 id will commit on. Source: DESIGN section 5. Read next: `partition_task.py`.
 """
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from time import monotonic
@@ -132,6 +133,7 @@ class PartitionOwner:
         marker = self._store.marker
         self._positions = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
         self._chain_head = marker.chain_head if marker is not None else ""
+        gc.freeze()  # what was restored stays: no collection has to walk it
 
     async def release(self) -> None:
         """Let go of the fence and the reader. Never raises."""
