@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.harness.cluster import Cluster, cluster, eventually
+from tests.harness.cluster import Cluster, cluster, eventually, figures
 from tests.harness.load import Load
 from tests.harness.messages import (
     Record,
@@ -176,8 +176,8 @@ def _judge(stage: Stage, run: str, events: Events, kills: list[Kill], total: int
     ours = [one for one in told if one["source_event_id"].startswith(f"{run}-")]
     counted = Counter((one["kind"], one["source_event_id"]) for one in ours)
     repeats = sum(counted.values()) - len(counted)
-    print(
-        f"\n{run}: {total} events, {len(ours)} notifications, {repeats} repeated; kills at "
+    figures(
+        f"{run}: {total} events, {len(ours)} notifications, {repeats} repeated; kills at "
         f"{', '.join(f'{share:.0%}' for share in progress)}; takeover of {len(takeovers)} partitions: "
         f"p50 {statistics.median(takeovers):.1f} s, max {max(takeovers):.1f} s"
     )
@@ -198,7 +198,7 @@ def _judge(stage: Stage, run: str, events: Events, kills: list[Kill], total: int
 
 def _takeover_s(told: list[dict[str, Any]], kill: Kill, partition: int) -> float:
     """Return the time from the kill to the next output of a partition."""
-    after = [
+    after: list[int] = [
         one["appended_ms"]
         for one in told
         if int(one["headers"]["notifier.source"].split("/")[1]) == partition

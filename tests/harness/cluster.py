@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,6 +86,12 @@ def eventually(
             return answer
         assert time.monotonic() < deadline, f"not within {deadline_s:.0f} s: {what}"
         time.sleep(pause_s)
+
+
+def figures(text: str) -> None:
+    """Show what a test measured to whoever runs it with -s."""
+    sys.stdout.write(f"\n{text}\n")
+    sys.stdout.flush()
 
 
 def as_json(text: str) -> Any:

@@ -89,6 +89,15 @@ class Worker:
         self.process.wait(10)
         return time.monotonic()
 
+    def is_stopped(self) -> bool:
+        """Tell whether the process has been paused by SIGSTOP."""
+        state = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state == "T"
+
+    def wake(self) -> None:
+        """SIGCONT the process."""
+        self.process.send_signal(signal.SIGCONT)
+
     def terminate(self, deadline_s: float = 30) -> int:
         """SIGTERM the process and return its exit code."""
         self.process.terminate()
