@@ -13,7 +13,7 @@ from streams.core.decision import Decision, HolderDecision
 from streams.core.events import Event
 from streams.core.facts import FACTS, MAX_ID_CHARS, Facts
 from streams.core.gate import NO_HOLDER, UNREADABLE
-from streams.core.lifecycle import ANSWERS, ENTRIES, SCOPES, told_key
+from streams.core.lifecycle import ANSWERS, ENTRIES, REPEATABLE, SCOPES, revision_key, told_key
 from streams.core.notice import make_notification
 from streams.core.policy import KINDS, MINIMUM_AMOUNT, NO_THRESHOLD, SEEN_SLACK_MS, Policy
 from streams.core.prepared import PreparedConsent, PreparedHolder
@@ -214,7 +214,14 @@ def _answer(
     if is_own_step or (own is not None and told is not None and told[6] > offset):
         return found, state
     entry = ENTRIES[event_type](event, key, found, offset, now)
-    after = with_told(state, entry, now, policy.told_limit)
+    after: SubjectState | None = state
+    if told is not None and event_type in REPEATABLE:
+        earlier = find_told(state, revision_key(entry), now) if first == NOT_ASKED else None
+        if earlier is not None and not (replay and earlier[6] == offset):
+            return IS_TOLD, state
+        after = with_told(state, (revision_key(told), *told[1:]), now, policy.told_limit)
+    if after is not None:
+        after = with_told(after, entry, now, policy.told_limit)
     if after is None:
         return (found if first != NOT_ASKED else NO_ROOM), state
     return found, after

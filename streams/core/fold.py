@@ -14,7 +14,8 @@ from streams.core.money import is_currency
 from streams.core.policy import Policy
 from streams.core.terms import KNOWN_PURPOSES
 
-MAX_TEXT_CHARS = 256
+MAX_NAME_CHARS = 256
+MAX_WORD_CHARS = 128
 
 _ACCEPTED, _REFUSED = ConsentOutcome.ACCEPTED, ConsentOutcome.REFUSED
 
@@ -145,12 +146,14 @@ def _refusal(
 
 
 def _is_valid(user_id: str, subject: str, asked: Consent) -> bool:
-    texts = (user_id, subject, asked.consent_id, asked.channel_ref)
+    names = (user_id, subject, asked.consent_id, asked.channel_ref)
+    words = (asked.notice_id, asked.notice_hash, asked.locale, asked.timezone)
     minimum, currency, _ = asked.preferences
     return (
         Direction.IN <= asked.direction <= Direction.BOTH
         and DetailLevel.ACTIVITY_ONLY <= asked.detail_level <= DetailLevel.FULL
-        and all(len(text) <= MAX_TEXT_CHARS for text in texts)
+        and all(len(text) <= MAX_NAME_CHARS for text in names)
+        and all(len(text) <= MAX_WORD_CHARS for text in words)
         and (minimum is None or minimum >= 0)
         and (currency is None or is_currency(currency))
     )

@@ -119,6 +119,17 @@ ENTRIES: dict[int, Callable[[Any, bytes, int, int, int], ToldEntry]] = {
 """By event type: (event, key, answer, source offset, now) -> what to remember of a step told."""
 
 
+REPEATABLE = frozenset((0, 3))
+"""Event types whose steps name their revision; a balance's notification is named by its event_id instead."""
+
+
+def revision_key(entry: ToldEntry) -> bytes:
+    """Return the hash under which the revision of a step stays known after another step took its place."""
+    key, _, code, value, eta_day, _, _ = entry
+    told = eta_day if code & AS_NEW_ETA else value
+    return hashlib.blake2b(b"R%b%d:%d" % (key, code, told), digest_size=8).digest()
+
+
 def told_key(scope: bytes, user_id: str) -> bytes:
     """Return the 8-byte hash under which the step last told to one holder is remembered. Never raises."""
     return hashlib.blake2b(scope + user_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()

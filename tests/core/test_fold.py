@@ -65,12 +65,22 @@ def test_every_reason_that_the_fold_gives_has_a_story() -> None:
     assert given_ >= set(RefusalReason) - elsewhere
 
 
-@pytest.mark.parametrize("field", ["consent_id", "channel_ref"])
-def test_texts_over_256_characters_are_refused(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [
+        ("consent_id", 256),
+        ("channel_ref", 256),
+        ("notice_id", 128),
+        ("notice_hash", 128),
+        ("locale", 128),
+        ("timezone", 128),
+    ],
+)
+def test_texts_over_their_limit_are_refused(field: str, limit: int) -> None:
     grant = request_of({"action": "GRANT"})
     assert grant is not None
     assert grant.consent is not None
-    for length, reason in ((256, None), (257, RefusalReason.INVALID)):
+    for length, reason in ((limit, None), (limit + 1, RefusalReason.INVALID)):
         texts: dict[str, Any] = {field: "x" * length}
         asked = grant.consent._replace(**texts)
         outcome = fold(None, SUBJECT, grant._replace(consent=asked), NOW, 0, POLICY)

@@ -148,6 +148,7 @@ def _is_invalid(subject: str, user: str, asked: Version) -> bool:
     return (
         "UNKNOWN" in (asked["direction"], asked["detail_level"])
         or any(len(text) > 256 for text in texts)
+        or any(len(asked[name]) > 128 for name in ("notice_id", "notice_hash", "locale", "timezone"))
         or (minimum is not None and minimum < 0)
         or (currency is not None and not is_currency(currency))
     )

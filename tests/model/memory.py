@@ -63,9 +63,11 @@ class Told:
 
     def __init__(self) -> None:
         self._steps: dict[bytes, dict[tuple[str, str, str], Step]] = {}
+        self._revisions: dict[bytes, dict[tuple[str, ...], int]] = {}
 
     def forget(self, subject: bytes) -> None:
         self._steps.pop(subject, None)
+        self._revisions.pop(subject, None)
 
     def verdict(self, subject: bytes, holder: str, event: Event, now: int) -> tuple[str, str] | None:
         """("told", "DUPLICATE") or ("unchanged", "UNCHANGED"); None when the event goes on."""
@@ -73,6 +75,14 @@ class Told:
         if name is None:
             return None
         step = self._step(subject, holder, name, now)
+        verdict = self._news(event, step, now)
+        if verdict is None and event.schema != "account_balance":
+            revision = (holder, *name, *self._revision(subject, holder, event, now))
+            if self._revisions.get(subject, {}).get(revision, 0) > now:
+                return _TOLD
+        return verdict
+
+    def _news(self, event: Event, step: Step | None, now: int) -> tuple[str, str] | None:
         match event.schema:
             case "bank_transaction" if event.fields["status"] == "DECLINED":
                 return _declined(event.fields, step)
@@ -94,7 +104,18 @@ class Told:
     def add(self, subject: bytes, holder: str, event: Event, now: int) -> None:
         name = lifecycle(event)
         if name:
+            if event.schema != "account_balance":
+                revision = (holder, *name, *self._revision(subject, holder, event, now))
+                self._revisions.setdefault(subject, {})[revision] = event.time + TOLD_MS
             self._steps.setdefault(subject, {})[holder, *name] = Step(event.fields, now, event.time + TOLD_MS)
+
+    def _revision(self, subject: bytes, holder: str, event: Event, now: int) -> tuple[str, ...]:
+        """The parts of section 7 that name what is told of a transaction or shipment."""
+        if event.schema == "bank_transaction":
+            return str(event.fields["status"]), str(event.fields["amount_minor"])
+        if self.is_new_eta(subject, holder, event, now):
+            return str(event.fields["status"]), utc_date(event.fields["eta_at"])
+        return str(event.fields["status"]), str(event.fields["status_at"])
 
     def _step(self, subject: bytes, holder: str, name: tuple[str, str], now: int) -> Step | None:
         step = self._steps.get(subject, {}).get((holder, *name))

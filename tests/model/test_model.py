@@ -337,6 +337,8 @@ def test_a_subject_without_room_for_another_event_is_told_nothing(granted: Scene
         ([("POSTED", -1000), ("REVERSED", -1000), ("REVERSED", -1050)], "u:SUPPRESS UNCHANGED"),
         ([("POSTED", -1000), ("REVERSED", -1000), ("REVERSED", -2000)], NOTIFY),
         ([("POSTED", -1000), ("REVERSED", -1000), ("POSTED", -9000)], "u:SUPPRESS UNCHANGED"),
+        ([("PENDING", -1000), ("PENDING", -2000), ("PENDING", -1000)], "u:DUPLICATE told"),
+        ([("DECLINED", -1000), ("DECLINED", -2000), ("DECLINED", -1000)], "u:DUPLICATE told"),
         ([("DECLINED", -1000), ("DECLINED", -1000)], "u:DUPLICATE told"),
         ([("DECLINED", -1000), ("DECLINED", -1001)], NOTIFY),
         ([("DECLINED", -1000), ("POSTED", -1000)], NOTIFY),
