@@ -1,6 +1,7 @@
 """Copies of the tree with one of these patches applied, for tests that must fail on them.
 
-The text before a patch's first file says what it breaks; `caught by:` names the test, `says:` its words.
+The text before a patch's first file says what it breaks; `caught by:` names the test, `says:` its words,
+`at least:` the least number before them.
 """
 
 import shutil
@@ -14,17 +15,18 @@ NEEDED = ("streams", "schemas", "verifier")
 
 
 class Claim(NamedTuple):
-    """Which test catches a patch, and words of the assertion that fails."""
+    """Which test catches a patch, words of the assertion that fails, and the least number before them."""
 
     test: str
     says: str
+    at_least: int
 
 
 def claim_of(patch: str) -> Claim:
     """Return what the head of a patch states."""
     head = (FOLDER / patch).read_text().partition("\n--- ")[0]
     stated = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
-    return Claim(stated["caught by"], stated["says"])
+    return Claim(stated["caught by"], stated["says"], int(stated.get("at least", 0)))
 
 
 def patched_tree(patch: str, folder: Path) -> Path:
