@@ -54,6 +54,7 @@ class Carrier:
     async def start(self) -> None:
         """Connect what the partitions share."""
         await self._shared.start()
+        self._shared.requests.on_failure(self._on_failure)
         if self._shared.settings.guarantee == "at_least_once":
             self._plain = AIOKafkaProducer(**producer_options(self._shared.settings), enable_idempotence=True)
             await self._plain.start()

@@ -5,9 +5,11 @@ task says where to start, and gets every batch in order from there. Read next: `
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from streams.failpoints import reach
 from streams.kafka.connection import client_options
@@ -15,8 +17,12 @@ from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS
 
+log = logging.getLogger(__name__)
+
 POLL_MS = 200
+RETRY_S = 0.5
 Receiver = Callable[[RecordBatch], None]
+Fetched = dict[TopicPartition, list[RecordBatch]]
 
 
 class ConsentReader:
@@ -36,7 +42,7 @@ class ConsentReader:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Connect and begin to read; `error` tells what ended it."""
+        """Connect and begin to read."""
         await self._consumer.start()
         self._task = asyncio.create_task(self._read(), name="consent-reader")
 
@@ -47,12 +53,15 @@ class ConsentReader:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._consumer.stop()
 
-    @property
-    def error(self) -> BaseException | None:
-        """Return what ended reading, None while it goes on."""
-        if self._task is None or not self._task.done() or self._task.cancelled():
-            return None
-        return self._task.exception()
+    def on_failure(self, receiver: Callable[[BaseException], None]) -> None:
+        """Have `receiver` called with an error that ended reading; call after `start`."""
+
+        def tell(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                receiver(error)
+
+        if self._task is not None:
+            self._task.add_done_callback(tell)
 
     def add(self, partition: int, position: int, receiver: Receiver) -> None:
         """Read a partition from `position` on; every batch goes to `receiver`."""
@@ -74,9 +83,13 @@ class ConsentReader:
             if not self._positions:
                 await self._is_changed.wait()
                 continue
-            fetched: dict[TopicPartition, list[RecordBatch]] = await self._consumer.getmany(
-                timeout_ms=POLL_MS
-            )
+            try:
+                fetched: Fetched = await self._consumer.getmany(timeout_ms=POLL_MS)
+            except KafkaError as error:  # events wait at the barrier meanwhile
+                log.warning("reading %s: %s; trying again", CONSENT_REQUESTS, type(error).__name__)
+                await asyncio.sleep(RETRY_S)
+                self._is_changed.set()
+                continue
             if fetched:
                 await reach("consent_read")
             for tp, batches in fetched.items():

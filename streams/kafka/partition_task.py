@@ -6,9 +6,10 @@ whether it is. Source: DESIGN sections 4 and 5. Read next: `carrier.py`.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic
 
 from streams.errors import FencedError, OutcomeUnknownError
@@ -20,8 +21,33 @@ from streams.wire.topics import EVENT_TOPICS
 log = logging.getLogger(__name__)
 
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
-MAX_FAILURES = 5  # tries of one batch before the worker gives up and says so
-FAILURE_BACKOFF_S = 0.2
+PATIENCE_S = 60.0  # a broker restart takes less; longer, and the worker gives up and says so
+FIRST_BACKOFF_S = 0.2
+LONGEST_BACKOFF_S = 5.0
+FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
+
+
+class Patience:
+    """Waits after failures, longer each time, and passes the failure on when it has lasted too long."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._since: float | None = None
+        self.failures = 0
+
+    async def after(self, error: OutcomeUnknownError) -> None:
+        """Wait before the next try.
+
+        Raises:
+            OutcomeUnknownError: `error`, when failures have gone on for PATIENCE_S.
+        """
+        now = monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since > PATIENCE_S:
+            raise error
+        log.warning("partition number %d: %s", self._partition, error)
+        await asyncio.sleep(min(FIRST_BACKOFF_S * 2**self.failures, LONGEST_BACKOFF_S))
+        self.failures += 1
 
 
 class PartitionTask:
@@ -93,25 +119,28 @@ class PartitionTask:
         return self._owner
 
     async def _run(self) -> None:
-        try:
-            await self._retrying(self._owner.acquire)
-            if self._is_closing:
-                return
-            self._owner.read_requests(self.consent_arrived)
-            self.is_ready, self.waits_for = True, ""
-            while not self._is_closing:
-                await self._wake.wait()
+        while not self._is_closing:
+            try:
+                await self._own()
+            except FencedError as error:
+                self.is_ready, self.waits_for = False, "another worker that owns this partition number"
+                log.warning("partition number %d: %s", self._owner.partition, error)
+                await self._until_closing(FENCED_WAIT_S)
+
+    async def _own(self) -> None:
+        """Acquire the partition number and work until told to close."""
+        await self._acquire()
+        if self._is_closing:
+            return
+        self._requests.clear()
+        self._owner.read_requests(self.consent_arrived)
+        self.is_ready, self.waits_for = True, ""
+        while not self._is_closing:
+            if not (self._requests or any(self._events.values())):
                 self._wake.clear()
-                while (
-                    self._requests or self._pending or any(self._events.values())
-                ) and not self._is_closing:
-                    await self._step()
-        except FencedError as error:
-            self.is_ready, self.waits_for = (
-                False,
-                "a new assignment: another worker owns this partition number",
-            )
-            log.warning("partition number %d: %s", self._owner.partition, error)
+                await self._wake.wait()
+                continue
+            await self._step()
 
     async def _step(self) -> None:
         """Take what has arrived through one decision; requests alone are folded without one."""
@@ -119,8 +148,8 @@ class PartitionTask:
         if not batches:
             await self._fold_arrived()
             return
-        failures = 0
-        while not self._is_closing or failures == 0:
+        patience = Patience(self._owner.partition)
+        while not self._is_closing:
             try:
                 await self._barrier()
                 result = self._owner.decide(batches)
@@ -128,13 +157,11 @@ class PartitionTask:
                 await self._owner.commit(result, batches, self._records_left)
                 return
             except OutcomeUnknownError as error:
-                failures += 1
-                if failures >= MAX_FAILURES:
-                    raise
-                log.warning("partition number %d: %s", self._owner.partition, error)
-                await asyncio.sleep(FAILURE_BACKOFF_S * failures)
-                await self._retrying(self._owner.acquire)
+                await patience.after(error)
+                await self._acquire()
                 batches = self._owner.not_done(batches)
+                if patience.failures > 1:  # what is refused as a whole may pass in parts
+                    batches = self._first_half(batches)
                 if not batches:
                     return
 
@@ -152,8 +179,8 @@ class PartitionTask:
             self.waits_for = (
                 f"consent requests up to offset {mark}, folded up to {self._owner.request_offset}"
             )
-            self._wake.clear()
             if not self._requests:
+                self._wake.clear()
                 await self._wake.wait()
             if self._is_closing:
                 raise asyncio.CancelledError
@@ -161,28 +188,51 @@ class PartitionTask:
         self._owner.observer.barrier_wait(self._owner.partition, monotonic() - started)
 
     async def _fold_arrived(self) -> None:
+        patience = Patience(self._owner.partition)
         while self._requests:
             batches = list(self._requests)
             await reach("consent_apply")
             try:
                 await self._owner.fold(batches)
             except OutcomeUnknownError as error:
-                log.warning("partition number %d: %s", self._owner.partition, error)
-                await self._retrying(self._owner.acquire)
+                await patience.after(error)
+                await self._acquire()
                 continue  # fold() skips what the committed offset says is done
             for _ in batches:
                 self._requests.popleft()
 
-    async def _retrying(self, action: Callable[[], Awaitable[None]]) -> None:
-        for attempt in range(MAX_FAILURES):
+    async def _acquire(self) -> None:
+        patience = Patience(self._owner.partition)
+        while not self._is_closing:
             try:
-                await action()
+                await self._owner.acquire()
                 return
             except OutcomeUnknownError as error:
-                if attempt + 1 == MAX_FAILURES or self._is_closing:
-                    raise
-                log.warning("partition number %d: %s", self._owner.partition, error)
-                await asyncio.sleep(FAILURE_BACKOFF_S * (attempt + 1))
+                await patience.after(error)
+
+    async def _until_closing(self, timeout_s: float) -> None:
+        deadline = monotonic() + timeout_s
+        while not self._is_closing and (left := deadline - monotonic()) > 0:
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), left)
+
+    def _first_half(self, batches: list[RecordBatch]) -> list[RecordBatch]:
+        """Return the first half of the records, at least one, and put the rest back to the queues' heads."""
+        room = max(1, sum(map(len, batches)) // 2)
+        kept: list[RecordBatch] = []
+        rest: list[RecordBatch] = []
+        for batch in batches:
+            head, tail = batch.split(room) if room > 0 else (None, batch)
+            if head is not None:
+                kept.append(head)
+                room -= len(head)
+            if tail is not None:
+                rest.append(tail)
+        for batch in reversed(rest):
+            self._events[batch.topic].appendleft(batch)
+            self._pending += len(batch)
+        return kept
 
     def _take(self) -> list[RecordBatch]:
         """Take up to batch_max_records, topics in their fixed order, each in offset order.
