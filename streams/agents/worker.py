@@ -65,12 +65,11 @@ def run_worker(settings: Settings) -> int:
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Keep out the tracebacks that Faust logs of agents cancelled by an orderly stop."""
-    return not (
-        record.exc_info
-        and record.exc_info[0] is not None
-        and issubclass(record.exc_info[0], asyncio.CancelledError)
-    )
+    """Keep out the tracebacks that Faust logs of agents cancelled by a stop, and of its thread when that
+    ended before.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, asyncio.CancelledError) or str(error) == "Event loop is closed")
 
 
 def clock_of(settings: Settings) -> Callable[[], int]:

@@ -18,8 +18,8 @@ from streams.settings import Settings
 from streams.wire.codec import PositionMarker
 
 CURE = (
-    "if that is intended, start with another NOTIFIER_APP_ID "
-    "or delete the topics notifier.state and consent.state"
+    "if that is intended, delete the topics notifier.state and consent.state, run `notifier topics apply` "
+    "and start with another NOTIFIER_APP_ID: everything still in the topics is then decided again"
 )
 
 
