@@ -11,7 +11,9 @@ docs/decisions/0001-embedded-broker.md.
 
 import base64
 import fcntl
+import itertools
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -30,6 +32,7 @@ from streams.kafka.probe import is_ready
 from streams.kafka.processes import birth_mark, end_process, is_same_process, spawn_detached
 
 HOST = "127.0.0.1"
+LISTENING_PORTS = range(20_000, 32_000)
 STOP_GRACE_S = 20.0
 START_TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -240,15 +243,21 @@ def _refuse_occupied(port: int | None) -> None:
 
 
 def _with_ports(state: _Home, port: int | None) -> _Home:
-    with socket.socket() as first, socket.socket() as second:  # both held, so that they differ
-        first.bind((HOST, 0))
-        second.bind((HOST, 0))
-        any_port, any_controller_port = first.getsockname()[1], second.getsockname()[1]
+    any_port, any_controller_port = _free_ports(2)
     last, last_controller = state.port, state.controller_port
     chosen = port or (last if last and _is_free(last) else any_port)
     is_usable = last_controller and last_controller != chosen and _is_free(last_controller)
     controller = last_controller if is_usable else any_controller_port
     return replace(state, port=chosen, controller_port=controller)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return free ports below the range that the system gives to clients.
+
+    In that range a client that keeps connecting to a stopped broker can connect to itself, and hold the port.
+    """
+    candidates = random.sample(LISTENING_PORTS, len(LISTENING_PORTS))
+    return list(itertools.islice(filter(_is_free, candidates), count))
 
 
 def _is_free(port: int) -> bool:
