@@ -21,17 +21,18 @@ help:
 # create .venv with every dependency, hashes checked, and the optional system programs
 install: $(STAMP)
 
+# its words go to stderr: stdout belongs to the command that asked for it, such as `make demo` with --json
 $(STAMP): pyproject.toml requirements/lock.txt tools/system_packages.sh
-	@bash tools/check_python.sh "$(PYTHON)"
-	@echo "install: virtual environment in $(VENV)"
+	@bash tools/check_python.sh "$(PYTHON)" >&2
+	@echo "install: virtual environment in $(VENV)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@echo "install: $$(grep -c == requirements/lock.txt) packages, about a minute on a fast line"
+	@echo "install: $$(grep -c == requirements/lock.txt) packages, about a minute on a fast line" >&2
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/lock.txt \
-		| awk '/^(Collecting|Requirement already)/ { if (++n % 10 == 0) { print "install:", n, "packages found"; fflush() } } /^Installing/ { print "install: unpacking"; fflush() }'
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
-	@bash tools/system_packages.sh
+		| awk '/^(Collecting|Requirement already)/ { if (++n % 10 == 0) { print "install:", n, "packages found"; fflush() } } /^Installing/ { print "install: unpacking"; fflush() }' >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable . >&2
+	@bash tools/system_packages.sh >&2
 	@touch $(STAMP)
-	@echo "install: done; next: make demo"
+	@echo "install: done; next: make demo" >&2
 
 # bank and shop events become notifications on a real Kafka; options in DEMO_ARGS
 demo: $(STAMP)
