@@ -15,6 +15,19 @@ from typing import Any, Self
 from tests.harness.cluster import TREE, eventually
 
 
+def notifier(*arguments: str, deadline_s: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run a command of the tree under test to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "streams.cli", *arguments],
+        cwd=TREE,
+        env={**os.environ, "PYTHONPATH": str(TREE)},
+        capture_output=True,
+        text=True,
+        timeout=deadline_s,
+        check=False,
+    )
+
+
 class Worker:
     """One `notifier worker` process; a context manager that ends it."""
 
@@ -101,6 +114,11 @@ class Worker:
     def terminate(self, deadline_s: float = 30) -> int:
         """SIGTERM the process and return its exit code."""
         self.process.terminate()
+        code: int = self.process.wait(deadline_s)
+        return code
+
+    def ended(self, deadline_s: float = 60) -> int:
+        """Wait until the process ends by itself and return its exit code."""
         code: int = self.process.wait(deadline_s)
         return code
 
