@@ -56,7 +56,7 @@ format: $(STAMP)
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only --quiet .
 
-# throughput and latency beside a naive agent; options in BENCH_ARGS
+# throughput, memory and processor time beside a naive agent; options in BENCH_ARGS
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
