@@ -16,7 +16,7 @@ from tests.broken.apply import ROOT, claim_of, patched_tree
 from tests.harness.cluster import figures
 
 LIMIT_S = 200
-PATCHES = ("no-fence.patch", "no-barrier.patch")
+PATCHES = ("no-atomicity.patch", "no-barrier.patch", "no-fence.patch")
 
 
 @pytest.mark.timeout(LIMIT_S + 40)
