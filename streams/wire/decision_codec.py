@@ -83,7 +83,7 @@ _TYPES = {
     "Decision": DecisionRow,
 }
 _READERS = framed_readers(our_schemas(), "decision_batch", _TYPES)
-_write = framed_writer(our_schemas(), "decision_batch")
+_write = framed_writer(our_schemas(), "decision_batch", {"Decision": (("holder", "consent_version"),)})
 _EMPTY = write_string("")
 _HASH = re.compile("([0-9a-f]{64})?")
 _HASH_BYTES = len(write_string("0" * 64))

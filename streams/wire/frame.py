@@ -13,7 +13,7 @@ from streams.wire.plan import Types
 from streams.wire.read_plan import Reader, compile_reader
 from streams.wire.schemas import Schemas
 from streams.wire.varint import UndecodableError
-from streams.wire.write_plan import Writer, compile_writer
+from streams.wire.write_plan import Runs, Writer, compile_writer
 
 SCHEMA_ID_HEADER = "__value_schema_id"
 FRAME_BYTES = 5
@@ -39,10 +39,10 @@ def framed_readers(schemas: Schemas, name: str, types: Types) -> Readers:
     return readers
 
 
-def framed_writer(schemas: Schemas, name: str) -> Writer:
-    """Return the writer of the current version of a schema, frame included."""
+def framed_writer(schemas: Schemas, name: str, runs: Runs | None = None) -> Writer:
+    """Return the writer of the current version of a schema, frame included; `runs`: see `write_plan.Runs`."""
     current = schemas.current(name)
-    return compile_writer(current.avro, current.frame)
+    return compile_writer(current.avro, current.frame, runs)
 
 
 def read_framed(readers: Readers, value: bytes, schema_header: bytes | None = None) -> Any | Reason:

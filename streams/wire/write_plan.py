@@ -4,7 +4,8 @@ Avro library makes.
 Imports `plan`, `varint`. Read next: `frame.py`. Source: Avro 1.12 specification, "Binary encoding".
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from streams.wire.plan import MAX_ITEMS, Json, Source, in_full, null_index
@@ -27,15 +28,27 @@ class _Parts(NamedTuple):
     expressions: list[str]
 
 
-def compile_writer(schema: Json, prefix: bytes = b"") -> Writer:
+Runs = Mapping[str, Sequence[tuple[str, str]]]
+"""By record: runs of fields, first and last name, that stay the same from value to value.
+
+What a run was written as is kept and used again: a person's name and channel are encoded once, not with every
+notification.
+"""
+
+RUNS_KEPT = 65_536
+"""Per run; a value that comes back after so many others is written anew."""
+
+
+def compile_writer(schema: Json, prefix: bytes = b"", runs: Runs | None = None) -> Writer:
     """Return the writer of a schema's tuples; `prefix` (the frame, or nothing) begins every value."""
-    plan = _WritePlan()
+    plan = _WritePlan(runs or {})
     result: Writer = plan.compiled(plan.record(in_full(schema), prefix))
     return result
 
 
 class _WritePlan(Source):
-    def __init__(self) -> None:
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
         tables = {
             "LAST": LAST,
             "MORE": MORE,
@@ -48,22 +61,46 @@ class _WritePlan(Source):
             "string": write_string,
             "bytes_": write_bytes,
             "join": b"".join,
+            "kept": lru_cache(RUNS_KEPT),
         }
         super().__init__({**tables, **steps})
 
     def record(self, schema: Json, prefix: bytes = b"") -> str:
         """Add the function of a record, `(tuple) -> bytes`, and return its name."""
-        names = [f"f{index}" for index in range(len(schema["fields"]))]
+        fields = schema["fields"]
+        places = {field["name"]: index for index, field in enumerate(fields)}
+        ends = {places[first]: places[last] + 1 for first, last in self._runs.get(schema["name"], ())}
         steps: list[str] = []
         expressions = [repr(prefix)] if prefix else []
-        for name, field in zip(names, schema["fields"], strict=True):
-            parts = self.field(field["type"], name)
-            steps += parts.steps
-            expressions += parts.expressions
-        function = self.name(f"write_{schema['name']}")
-        body = [f"{', '.join(names)}, = value", *steps, f"return join(({', '.join(expressions)},))"]
-        self.lines += [f"def {function}(value):", *("    " + line for line in body)]
+        index = 0
+        while index < len(fields):
+            end = ends.get(index)
+            if end is None:
+                parts = self.field(fields[index]["type"], f"f{index}")
+                steps += parts.steps
+                expressions += parts.expressions
+                index += 1
+            else:
+                expressions.append(f"{self.run(fields[index:end])}(value[{index}:{end}])")
+                index = end
+        return self.function(f"write_{schema['name']}", len(fields), steps, expressions)
+
+    def run(self, fields: list[Json]) -> str:
+        """Add the function of a run of fields, which keeps what it wrote, and return its name."""
+        parts = [self.field(field["type"], f"f{index}") for index, field in enumerate(fields)]
+        steps = [step for part in parts for step in part.steps]
+        expressions = [expression for part in parts for expression in part.expressions]
+        function = self.function("write_run", len(fields), steps, expressions)
+        self.lines.append(f"{function} = kept({function})")
         return function
+
+    def function(self, kind: str, fields: int, steps: list[str], expressions: list[str]) -> str:
+        """Add a function, `(tuple of so many) -> bytes`, and return its name."""
+        name = self.name(kind)
+        names = "".join(f"f{index}, " for index in range(fields))
+        body = [f"{names}= value", *steps, f"return join(({', '.join(expressions)},))"]
+        self.lines += [f"def {name}(value):", *("    " + line for line in body)]
+        return name
 
     def field(self, schema: Json, name: str) -> _Parts:
         """Return how the variable `name` is written; the frequent types without a call."""
