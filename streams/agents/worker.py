@@ -4,6 +4,7 @@ Read next: `streams/cli/worker.py`.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import faust
 
 from streams.agents.app import NotifierApp, build_app
+from streams.agents.repeats import Repeats
 from streams.core.policy import Policy, make_policy
 from streams.errors import NotifierError, TopicError
 from streams.kafka import compression, record_batches
@@ -40,28 +42,29 @@ def run_worker(settings: Settings) -> int:
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("streams").setLevel(logging.INFO)
-    for quieter in (
-        "streams.agents.app",
-        "streams.kafka.transport",
-    ):  # here Faust's services log their every step
+    for quieter in ("streams.agents.app", "streams.kafka.transport"):  # Faust's services log their every step
         logging.getLogger(quieter).setLevel(logging.WARNING)
-    logging.getLogger("aiokafka.producer.sender").setLevel(
-        logging.ERROR
-    )  # brokers refuse a batch until its partition joined the transaction
+    # brokers refuse a batch until its partition has joined the transaction: routine, and retried
+    logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_no_cancellation)
+        handler.addFilter(Repeats())
+    cluster = asyncio.run(require_topics(settings, [topic.name for topic in TOPICS]))
+    _check_partitions(cluster)
+    _make_this_process_a_worker()
+    return asyncio.run(_serve(settings, cluster))
+
+
+def _make_this_process_a_worker() -> None:
+    """Change what holds for a whole process: from here on it is good for nothing else."""
     record_batches.install()
     compression.install()
     gc.set_threshold(*GC_THRESHOLDS)
-    try:
+    with contextlib.suppress(ImportError):
         import uvloop  # optional: faster, not needed
-    except ImportError:
-        pass
-    else:
-        asyncio.set_event_loop_policy(
-            uvloop.EventLoopPolicy()
-        )  # a policy also reaches the loop of Faust's thread
-    return asyncio.run(_serve(settings))
+
+        # a policy, not a loop factory: it also reaches the loop of Faust's thread
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
@@ -94,9 +97,7 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-async def _serve(settings: Settings) -> int:
-    cluster = await require_topics(settings, [topic.name for topic in TOPICS])
-    _check_partitions(cluster)
+async def _serve(settings: Settings, cluster: ClusterInfo) -> int:
     metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
     shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics)
     app = build_app(settings, shared)
