@@ -73,7 +73,7 @@ def in_words(summary: dict[str, Any]) -> str:
         lines.append(
             f"  {name.replace('_', ' ')}: {sum(summary[name].values()):,}" + (f" ({parts})" if parts else "")
         )
-    lines.append(f"  doubles: {summary['duplicates']:,}")
+    lines.append(f"  duplicates: {summary['duplicates']:,}")
     p50, p99 = summary["latency_ms"]["p50"], summary["latency_ms"]["p99"]
     if p50 is not None:
         lines.append(f"from event to notification: half within {p50} ms, 99 % within {p99} ms")

@@ -21,7 +21,7 @@ from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, DELIVERY, EVENT_TOP
 
 DECIDE_TIMEOUT_S = 30.0
 VIEW_S = 0.1
-_FATES = {Fate.NOTIFY: "told", Fate.SUPPRESS: "silent", Fate.DUPLICATE: "doubles", Fate.REJECT: "refused"}
+_FATES = {Fate.NOTIFY: "told", Fate.SUPPRESS: "silent", Fate.DUPLICATE: "duplicates", Fate.REJECT: "refused"}
 
 
 class Latency(NamedTuple):

@@ -25,7 +25,7 @@ def worker(
 ) -> None:
     """Decide events and send notifications, until SIGTERM or Ctrl-C.
 
-    Run as many as there are partitions: they share the work.
+    Start several, up to the number of partitions: they share the work. /readyz says when one is ready.
     """
     settings = settings_of(kafka, guarantee=guarantee, ops_port=ops_port)
     from streams.agents.worker import run_worker  # Faust takes a second to import: no other command needs it
