@@ -6,6 +6,7 @@ Imports `codes`, `events`, `money` and `policy`. Read next: `decide.py`. Source:
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from streams.core.codes import Channel, DeclineReason, Kind, Severity, ShipmentStatus, TransactionStatus
@@ -21,6 +22,9 @@ AMOUNT_BOUND = 10**15
 
 Facts = tuple[int, int, bool, bool, int, str]
 """Time, Kind, is it a transaction, was it removed, amount (of a balance: booked), currency ("" for none)."""
+
+TEXTS_KEPT = 1_024
+"""Answers kept for short codes, which repeat from event to event."""
 
 _BALANCE, _SECURITY, _SHIPPING = int(Kind.BALANCE), int(Kind.SECURITY), int(Kind.SHIPPING)
 _KINDS = tuple(int(kind) for kind in KIND_OF_TRANSACTION)
@@ -41,10 +45,12 @@ def _is_amount(amount: int | None) -> bool:
     return amount is None or -AMOUNT_BOUND < amount < AMOUNT_BOUND
 
 
+@lru_cache(TEXTS_KEPT)
 def _is_country(text: str) -> bool:
     return len(text) == 2 and text.isascii() and text.isalpha() and text.isupper()
 
 
+@lru_cache(TEXTS_KEPT)
 def _is_category_code(text: str) -> bool:
     return len(text) == 4 and text.isascii() and text.isdigit()
 

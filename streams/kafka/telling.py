@@ -30,14 +30,13 @@ def tell_merged(
 
     `lags` gives the records left in a topic. Never raises.
     """
-    decisions: dict[str, Counter[tuple[str, str | None]]] = {}
-    kinds: dict[str, Counter[str]] = {}
-    for row in result.rows:
-        decisions.setdefault(row.topic, Counter())[
-            NAMES_FATE[Fate(row.outcome)], NAMES_REASON[row.reason]
-        ] += 1
-        if row.outcome == Fate.NOTIFY and row.kind is not None:
-            kinds.setdefault(row.topic, Counter())[Kind(row.kind).name] += 1
+    decisions: dict[str, Counter[tuple[str, str | None]]] = {topic: Counter() for topic in result.counts}
+    kinds: dict[str, Counter[str]] = {topic: Counter() for topic in result.counts}
+    alike = Counter((row.topic, row.outcome, row.reason, row.kind) for row in result.rows)
+    for (topic, outcome, reason, kind), count in alike.items():
+        decisions[topic][NAMES_FATE[Fate(outcome)], NAMES_REASON[reason]] += count
+        if outcome == Fate.NOTIFY and kind is not None:
+            kinds[topic][Kind(kind).name] += count
     newest = {batch.topic: batch.timestamps_ms[-1] for batch in batches if len(batch)}
     latencies: list[float] = [max(0, now_ms - output.occurred_ms) / 1000 for output in result.outputs]
     for topic, counts in result.counts.items():
@@ -50,8 +49,8 @@ def tell_merged(
             topic,
             result.partition,
             fates,
-            decisions.get(topic, {}),
-            kinds.get(topic, {}),
+            decisions[topic],
+            kinds[topic],
             latencies,
             left,
             behind_s,

@@ -26,6 +26,7 @@ from streams.wire.headers import NotificationHeaders, dead_letter_headers
 from streams.wire.topics import EVENT_TOPICS
 
 MAX_VALUE_BYTES = 1_048_576
+_REJECT, _NOTIFY = Fate.REJECT, Fate.NOTIFY  # a member is slow to look up, once per record
 _EVENT_TYPE = {topic: index for index, topic in enumerate(EVENT_TOPICS)}
 
 
@@ -151,7 +152,7 @@ class Interpreter:
         )
         if after is not before:
             result.states[key] = after
-        if decision.fate == Fate.REJECT:
+        if decision.fate == _REJECT:
             self._dead_letter(batch, index, decision.reason or Reason.INVALID, result)
         return decision
 
@@ -181,7 +182,7 @@ class Interpreter:
                     batch.timestamps_ms[index],
                 )
             )
-        return first_kind if decision.fate == Fate.NOTIFY else None
+        return first_kind if decision.fate == _NOTIFY else None
 
     def _rejected(
         self, batch: RecordBatch, index: int, reason: Reason, rule: str, result: BatchResult
