@@ -1,0 +1,67 @@
+"""How functions are compiled: numba, cached on disk, without the interpreter's lock.
+
+`compiled` marks a function of ours, `compiled_rules` makes compiled twins of the core's functions over
+scalars, from the same source. The cache's folder is named by a digest of every source that compiled code is
+made from: numba itself only looks at the file of the outermost function. With NOTIFIER_KERNEL_BOUNDS_CHECK=1
+every read and write of an array is checked (fuzzing). Imports nothing of ours but the core. Read next:
+`join.py`.
+"""
+
+import hashlib
+import os
+import types
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+try:
+    import numba
+except ImportError:  # the extra `fast` is not installed
+    numba = None
+
+BOUNDS_CHECK_VARIABLE = "NOTIFIER_KERNEL_BOUNDS_CHECK"
+IS_BOUNDS_CHECKED = os.environ.get(BOUNDS_CHECK_VARIABLE) == "1"
+HAS_NUMBA = numba is not None
+
+_SOURCES = Path(__file__).parents[2]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def cache_folder() -> Path:
+    """Return the folder of this source's compiled code, under XDG_CACHE_HOME or ~/.cache. Never raises."""
+    digest = hashlib.sha256(f"{getattr(numba, '__version__', '')} {IS_BOUNDS_CHECKED}".encode())
+    for path in sorted([*_SOURCES.glob("core/*.py"), *_SOURCES.glob("kernel/**/*.py")]):
+        digest.update(path.read_bytes())
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "notifier" / "kernel" / digest.hexdigest()[:16]
+
+
+if numba is not None:
+    numba.config.CACHE_DIR = str(cache_folder())
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function when it is first called, from the cache if it was compiled before.
+
+    Without numba the function stays as it is.
+    """
+    if numba is None:
+        return function
+    jit = numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=IS_BOUNDS_CHECKED)
+    result: Function = jit(function)
+    return result
+
+
+def compiled_rules(functions: Sequence[Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Return compiled twins of plain functions, by name; a function comes after those that it calls.
+
+    A twin is made of the same code object; only the names of functions mean their twins in it.
+    """
+    twins: dict[str, Callable[..., Any]] = {}
+    for function in functions:
+        assert isinstance(function, types.FunctionType)
+        names = function.__globals__ | twins
+        twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+        twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
+        twins[function.__name__] = compiled(twin)
+    return twins
