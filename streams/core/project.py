@@ -65,8 +65,9 @@ _EVENT_TYPE = {
     Kind.SECURITY: 2,
     Kind.SHIPPING: 3,
 }
-_NAME_IN_EVENT = {"shipment_status": "status", "alert_type": "type"}
-_FILLED = Notification._fields[Notification._fields.index("status") :]
+_NAME_IN_EVENT = {2: {"alert_type": "type"}, 3: {"shipment_status": "status"}}
+NOTIFICATION_FIELDS = Notification._fields[Notification._fields.index("status") :]
+"""The fields of a notification that an event may fill, in order."""
 
 Fill = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
@@ -94,13 +95,20 @@ def _projection(kind: Kind, purposes: int, detail_level: int) -> Projection:
     names = EVENT_TYPES[_EVENT_TYPE[kind]]._fields
     nothing, label = len(names), len(names) + 1
     places, has_original = [], False
-    for field in _FILLED:
+    for field in NOTIFICATION_FIELDS:
         purpose_bits, least = FIELD_TAGS.get(field, (0, FULL))
         is_shown = field in KIND_FIELDS[kind] and purposes & purpose_bits and detail_level >= least
         has_original = has_original or (field == "original_currency" and bool(is_shown))
-        name = _NAME_IN_EVENT.get(field, field)
-        places.append(nothing if not is_shown else label if field == "shipment_label" else names.index(name))
+        source = source_field(_EVENT_TYPE[kind], field)
+        places.append(nothing if not is_shown else label if source is None else source)
     return Projection(itemgetter(*places), _purpose(kind, purposes), label in places, has_original)
+
+
+def source_field(event_type: int, field: str) -> int | None:
+    """Return which field of an event fills a notification's field, None if none of them does by itself."""
+    name = _NAME_IN_EVENT.get(event_type, {}).get(field, field)
+    names = EVENT_TYPES[event_type]._fields
+    return names.index(name) if name in names else None
 
 
 def _purpose(kind: Kind, purposes: int) -> Purpose:

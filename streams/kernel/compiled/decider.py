@@ -1,0 +1,394 @@
+"""The compiled path: decides whole batches with `join`, and what it leaves with the Python path.
+
+Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
+(`tests/kernel/compiled/test_twins.py`). May import wire and core. Read next: `streams/kafka/partition_owner.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.core.codes import Fate, Kind, Reason
+from streams.core.policy import Policy
+from streams.core.prepared import PreparedConsent
+from streams.core.subject_state import SubjectState
+from streams.kernel.batch_result import BatchResult, Counts, Encoded, HeaderList
+from streams.kernel.compiled import join as of_join
+from streams.kernel.compiled.assemble import RECORD_HEAD, batch_records, merge_pieces, put_states
+from streams.kernel.compiled.event_plans import EventPlan, event_plans
+from streams.kernel.compiled.hashes import BLAKE2B_WORDS, SHA1_WORDS
+from streams.kernel.compiled.join import Call, Outputs, Scratch, close_run, join
+from streams.kernel.compiled.memory import TOUCHED
+from streams.kernel.compiled.raw_batch import RawRecordBatch
+from streams.kernel.compiled.subjects import PackedSubjects
+from streams.kernel.compiled.tables import FATES, KIND_COUNT, REASONS, TABLES, policy_numbers
+from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.interpret import MAX_VALUE_BYTES, Interpreter, SubjectView, note_input
+from streams.kernel.record_batch import RecordBatch
+from streams.wire.codec import encode_decision_row
+from streams.wire.headers import NotificationHeaders
+from streams.wire.schemas import our_schemas
+from streams.wire.topics import EVENT_TOPICS
+from streams.wire.varint import write_bytes, write_long, write_string
+
+FIRST_BYTES = 1 << 20
+FIELDS, TEXT_BYTES, BODY_BYTES = 32, 1 << 14, 1 << 17
+STATE_RECORD_BYTES = 1 << 15
+EVENT_FIRST, EVENT_END = 0, len(EVENT_TOPICS)
+
+_STATE_FRAME = np.frombuffer(our_schemas().current("subject_state").frame, np.uint8)
+_NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
+
+
+class Survivor(NamedTuple):
+    """A record that leaves for the Python path: which batch, which record, and its place among all."""
+
+    batch: RawRecordBatch
+    record: int
+    order: int
+
+
+class CompiledDecider:
+    """Decides batches of one partition number; arguments as of `Interpreter`, and these.
+
+    Args:
+        deliveries: partitions of `messenger-delivery`.
+        batch_bytes: about how large a record batch of outputs becomes, before compression.
+    """
+
+    def __init__(
+        self,
+        app_id: str,
+        partition: int,
+        partitions: int,
+        policy: Policy,
+        *,
+        deliveries: int,
+        batch_bytes: int,
+        replay: bool,
+        max_value_bytes: int = MAX_VALUE_BYTES,
+    ) -> None:
+        self._app_id = app_id
+        self._partition = partition
+        self._policy = policy
+        self._batch_bytes = batch_bytes
+        self._deliveries = deliveries
+        self._interpreter = Interpreter(
+            app_id, partition, partitions, policy, replay=replay, max_value_bytes=max_value_bytes
+        )
+        self._number = np.concatenate((
+            np.array([0, 0, partition, partitions, deliveries, replay, max_value_bytes, 0, 0], np.int64),
+            policy_numbers(policy),
+        ))  # fmt: skip
+
+    def decide(
+        self,
+        batches: Sequence[RecordBatch],
+        view: SubjectView,
+        subjects: PackedSubjects,
+        consent_next_offset: int,
+        now_ms: int,
+    ) -> BatchResult:
+        """Decide every record of `batches` (grouped by topic, each in offset order) at one moment.
+
+        Returns one BatchResult whose outputs, rows and states are encoded. Never raises for what records
+        contain. Source: docs/rules.md.
+        """
+        result = BatchResult(self._partition, now_ms, consent_next_offset)
+        headers = NotificationHeaders(
+            self._app_id, self._partition, consent_next_offset, self._policy.version, now_ms
+        )
+        self._interpreter.begin(now_ms)
+        subjects.begin()
+        buffers = _buffers()
+        buffers.begin(sum(map(len, batches)))
+        survivors: list[Survivor] = []
+        holder_counts: dict[str, Counts] = {}
+        latencies: dict[int, int] = {}
+        for topic, group in _by_topic(batches):
+            call = self._call(topic, headers.constant, now_ms)
+            outputs = buffers.outputs
+            outputs.count.fill(0)
+            outputs.holder_count.fill(0)
+            for batch in group:
+                self._join(batch, call, subjects, buffers, survivors)
+                note_input(batch, result)
+            result.counts[topic] = _counts(buffers.outputs.count, buffers.no_consent())
+            holder_counts[topic] = _counts(buffers.outputs.holder_count, 0)
+        orders = self._decide_survivors(survivors, _Staged(view, subjects), subjects, result, headers)
+        _count_rows(result, holder_counts)
+        used = buffers.outputs.counter
+        times = buffers.outputs.out_time[: used[of_join.OUT_COUNT]]
+        for output in result.outputs:
+            latencies[output.occurred_ms] = latencies.get(output.occurred_ms, 0) + 1
+        moments, counts = np.unique(times, return_counts=True)
+        for moment, count in zip(moments.tolist(), counts.tolist(), strict=True):
+            latencies[moment] = latencies.get(moment, 0) + count
+        result.encoded = Encoded(
+            subjects.stamp,
+            self._deliver(result, orders.outputs, buffers),
+            _states(subjects, self._batch_bytes, buffers),
+            *_rows(result, orders.rows, buffers),
+            buffers.outputs.runs[: used[of_join.RUNS_USED]].tobytes(),
+            int(used[of_join.RUN_COUNT]),
+            holder_counts,
+            latencies,
+        )
+        result.rows, result.outputs = [], []
+        return result
+
+    def _call(self, topic: str, constant: HeaderList, now_ms: int) -> tuple[Call, EventPlan]:
+        event_type = EVENT_TOPICS.index(topic)
+        plan = event_plans()[event_type]
+        number = self._number.copy()
+        number[of_join.EVENT_TYPE], number[of_join.NOW] = event_type, now_ms
+        number[of_join.CONSTANT_HEADERS] = len(constant)
+        source = f"{topic}/{self._partition}/".encode()
+        call = Call(
+            number,
+            np.frombuffer(write_string(topic), np.uint8),
+            np.frombuffer(b"".join(_header(name, value) for name, value in constant), np.uint8),
+            np.frombuffer(source, np.uint8),
+            plan.frames,
+        )
+        return call, plan
+
+    def _join(
+        self,
+        batch: RecordBatch,
+        called: tuple[Call, EventPlan],
+        subjects: PackedSubjects,
+        buffers: "_Buffers",
+        survivors: list[Survivor],
+    ) -> None:
+        call, plan = called
+        raw = batch if isinstance(batch, RawRecordBatch) else RawRecordBatch.of(batch)
+        if not len(raw):
+            return
+        call.number[of_join.ORDER] = buffers.order
+        start = 0
+        while True:
+            start, why = join(
+                call, TABLES, plan.limits, plan.plans, subjects.index, subjects.policies, subjects.memory,
+                raw.buffer, raw.columns, buffers.scratch, buffers.outputs, _NOTIFICATION_FRAME, start,
+            )  # fmt: skip
+            if why == of_join.DONE:
+                break
+            if why == of_join.NO_ROOM:
+                buffers.grow()
+            else:
+                subjects.make_memory_room(FIRST_BYTES)
+        close_run(call, buffers.outputs)
+        counter = buffers.outputs.counter
+        for record in buffers.outputs.survivors[: counter[of_join.SURVIVORS]].tolist():
+            survivors.append(Survivor(raw, record, buffers.order + record))
+        counter[of_join.SURVIVORS] = 0
+        buffers.order += len(raw)
+
+    def _decide_survivors(
+        self,
+        survivors: Sequence[Survivor],
+        view: "_Staged",
+        subjects: PackedSubjects,
+        result: BatchResult,
+        headers: NotificationHeaders,
+    ) -> "_Orders":
+        orders = _Orders([], [])
+        for batch, record, order in survivors:
+            self._interpreter.decide_record(batch, record, view, result, headers)
+            orders.rows.extend([order] * (len(result.rows) - len(orders.rows)))
+            orders.outputs.extend([order] * (len(result.outputs) - len(orders.outputs)))
+        for key in {batch.key(record) or b"" for batch, record, _ in survivors} - result.states.keys():
+            staged = subjects.staged_state(key)
+            if staged != subjects.state(key):
+                result.states[key] = staged
+        return orders
+
+    def _deliver(
+        self, result: BatchResult, orders: Sequence[int], buffers: "_Buffers"
+    ) -> list[tuple[int, bytes, int]]:
+        """Return the record batches of notifications: partition, records, count."""
+        outputs, counter = buffers.outputs, buffers.outputs.counter
+        count = int(counter[of_join.OUT_COUNT])
+        source, at = outputs.out, outputs.out_at[: count + 1]
+        order, partition = outputs.out_order[:count], outputs.out_partition[:count]
+        if result.outputs:
+            tails = [_tail(output.key, output.value, output.headers) for output in result.outputs]
+            source = np.frombuffer(source[: at[count]].tobytes() + b"".join(tails), np.uint8).copy()
+            ends = at[count] + np.cumsum([len(tail) for tail in tails], dtype=np.int64)
+            at = np.concatenate((at, ends))
+            order = np.concatenate((order, np.array(orders, np.int64)))
+            theirs = [self._interpreter.delivery_partition(output.key, self._deliveries) for output in result.outputs]
+            partition = np.concatenate((partition, np.array(theirs, np.int32)))
+            place = np.argsort(order, kind="stable").astype(np.int32)
+        else:
+            place = np.arange(count, dtype=np.int32)
+        return [
+            (int(number), records, records_count)
+            for number, records, records_count in _batches(
+                self._deliveries, self._batch_bytes, source, at, order, place, partition
+            )
+        ]
+
+
+class _Orders(NamedTuple):
+    """The place among all records of every row and output that the Python path wrote."""
+
+    rows: list[int]
+    outputs: list[int]
+
+
+class _Staged:
+    """Subjects as they are within the present decision."""
+
+    def __init__(self, view: SubjectView, subjects: PackedSubjects) -> None:
+        self._view = view
+        self._subjects = subjects
+
+    def prepared(self, key: bytes) -> PreparedConsent | None:
+        """Return the prepared consents of a subject, None without any."""
+        return self._view.prepared(key)
+
+    def state(self, key: bytes) -> SubjectState:
+        """Return what is remembered of a subject, with what this decision staged."""
+        return self._subjects.staged_state(key)
+
+
+class _Buffers:
+    """Room for what one decision writes; one decision at a time uses it."""
+
+    def __init__(self) -> None:
+        self.order = 0
+        self.scratch = Scratch(
+            np.zeros(FIELDS, np.int64), np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.int32),
+            np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.uint8), np.zeros(TEXT_BYTES, np.uint8),
+            np.zeros(BODY_BYTES, np.uint8), np.zeros(SHA1_WORDS, np.uint32),
+            np.zeros(BLAKE2B_WORDS, np.uint64),
+        )  # fmt: skip
+        self.states = np.empty(FIRST_BYTES, np.uint8)
+        self.outputs = _outputs(1, FIRST_BYTES)
+
+    def begin(self, records: int) -> None:
+        """Make room for what so many records may be counted as, and start anew."""
+        if records + 1 > self.outputs.out_at.size:
+            self.outputs = _outputs(records, self.outputs.out.size)
+        self.outputs.counter.fill(0)
+        self.order = 0
+        self._runs_told = 0
+
+    def grow(self) -> None:
+        """Double the room of outputs, rows and runs; what is written stays."""
+        old = self.outputs
+        self.outputs = old._replace(
+            **{name: np.concatenate((getattr(old, name),) * 2) for name in ("out", "rows", "runs")}
+        )
+
+    def no_consent(self) -> int:
+        """Return how many records without consent were found since the last call."""
+        told, self._runs_told = self._runs_told, int(self.outputs.counter[of_join.RUN_TOTAL])
+        return self._runs_told - told
+
+
+def _outputs(records: int, size: int) -> Outputs:
+    return Outputs(
+        np.empty(size, np.uint8), np.zeros(records + 1, np.int64), np.zeros(records, np.int64),
+        np.zeros(records, np.int32), np.zeros(records, np.int64),
+        np.empty(size, np.uint8), np.zeros(records + 1, np.int64), np.zeros(records, np.int64),
+        np.empty(size, np.uint8), np.zeros(records, np.int64), np.zeros(of_join.OUTPUT_COUNTERS, np.int64),
+        np.zeros((FATES, REASONS, KIND_COUNT), np.int64), np.zeros((FATES, REASONS, KIND_COUNT), np.int64),
+    )  # fmt: skip
+
+
+@cache
+def _buffers() -> _Buffers:
+    """Return the buffers of this process: a decision has no await in it."""
+    return _Buffers()
+
+
+def _by_topic(batches: Sequence[RecordBatch]) -> Iterator[tuple[str, list[RecordBatch]]]:
+    groups: dict[str, list[RecordBatch]] = {}
+    for batch in batches:
+        groups.setdefault(batch.topic, []).append(batch)
+    yield from groups.items()
+
+
+def _counts(count: Longs, no_consent: int) -> Counts:
+    counts: Counts = {}
+    for fate, reason, kind in zip(*(places.tolist() for places in np.nonzero(count)), strict=True):
+        slot = (
+            Fate(fate),
+            None if reason == REASONS - 1 else Reason(reason),
+            None if kind == KIND_COUNT - 1 else Kind(kind),
+        )
+        counts[slot] = int(count[fate, reason, kind])
+    if no_consent:
+        counts[Fate.SUPPRESS, Reason.NO_CONSENT, None] = no_consent
+    return counts
+
+
+def _count_rows(result: BatchResult, holder_counts: dict[str, Counts]) -> None:
+    """Count what the Python path decided for holders, beside what `join` counted."""
+    for row in result.rows:
+        counts = holder_counts.setdefault(row.topic, {})
+        slot = (Fate(row.outcome), row.reason, row.kind)
+        counts[slot] = counts.get(slot, 0) + 1  # type: ignore[index]  # codes of our own rows are members
+
+
+def _rows(result: BatchResult, orders: Sequence[int], buffers: _Buffers) -> tuple[bytes, int]:
+    """Return all rows in order, encoded, and their number."""
+    outputs, counter = buffers.outputs, buffers.outputs.counter
+    used, count = int(counter[of_join.ROWS_USED]), int(counter[of_join.ROW_COUNT])
+    if not result.rows:
+        return outputs.rows[:used].tobytes(), count
+    pieces = [encode_decision_row(row) for row in result.rows]
+    data = np.frombuffer(b"".join(pieces), np.uint8)
+    at = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+    out = np.empty(used + data.size, np.uint8)
+    order = np.array(orders, np.int64)
+    size = merge_pieces(out, outputs.rows, outputs.row_at, outputs.row_order, count, data, at, order, len(pieces))
+    return out[:size].tobytes(), count + len(pieces)
+
+
+def _states(subjects: PackedSubjects, batch_bytes: int, buffers: _Buffers) -> list[tuple[bytes, int]]:
+    """Return the record batches of changed memories: records, count."""
+    touched = int(subjects.memory.counters[TOUCHED])
+    at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
+    start = 0
+    while True:
+        start = put_states(subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts)
+        if start >= touched:
+            break
+        buffers.states = np.concatenate((buffers.states, np.empty(max(buffers.states.size, STATE_RECORD_BYTES), np.uint8)))
+        at = np.concatenate((at, np.zeros(at.size, np.int64)))
+    count = int(counts[0])
+    at, partition = at[: count + 1], np.zeros(count, np.int32)
+    place = np.arange(count, dtype=np.int32)
+    found = _batches(1, batch_bytes, buffers.states, at, at, place, partition)
+    return [(records, number) for _, records, number in found]
+
+
+def _batches(
+    partitions: int, batch_bytes: int, source: Bytes, at: Longs, order: Longs, place: Ints, partition: Ints
+) -> list[tuple[int, bytes, int]]:
+    if not place.size:
+        return []
+    out = np.empty(int(at[-1] - at[0]) + RECORD_HEAD * place.size, np.uint8)
+    ends = np.zeros((place.size, 4), np.int64)
+    batches = batch_records(out, ends, partitions, batch_bytes, source, at, order, place, partition)
+    return [
+        (number, out[start:end].tobytes(), count) for number, start, end, count in ends[:batches].tolist()
+    ]
+
+
+def _header(name: str, value: bytes) -> bytes:
+    return write_string(name) + write_bytes(value)
+
+
+def _tail(key: bytes, value: bytes, headers: HeaderList) -> bytes:
+    """Return a record from its key on."""
+    return b"".join((
+        write_bytes(key), write_bytes(value), write_long(len(headers)),
+        *(_header(name, content) for name, content in headers),
+    ))  # fmt: skip

@@ -1,0 +1,458 @@
+"""The packed consent index: who consented to what, as bytes in one arena, found by the subject's raw key.
+
+A subject with one holder and one version, which nearly all are, is stored field by field, with what many
+share (purposes, detail, thresholds, notice, locale) interned as a policy; every other one keeps the bytes of
+its `consent.state` and takes the Python path. The hash is seeded, so that chosen keys cannot collide.
+
+Layout of a record: key size (2), key, then of a simple one the fixed part below and user, consent id and
+channel; of any other one the value's size (4) and the value. Imports `bytes_out`, `policies`. Read next:
+`memory.py`. Source: DESIGN section 6; consent_state.avsc.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_long, put_number
+from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.policies import DETAIL, POLICY_LIMIT, PolicyArrays, find_policy
+from streams.kernel.compiled.types import Bytes, Ints, Longs
+
+ABSENT, SIMPLE, WHOLE = 0, 1, 2
+"""Kinds of slot: no consent, one holder with one version, any other consent state."""
+
+SLOTS, ARENA_USED, GARBAGE = 0, 1, 2
+"""Places in `counters`."""
+
+DONE, NO_ROOM, NEW_POLICY = 0, 1, 2
+"""Answers of `load`."""
+
+USER_SIZE, CONSENT_SIZE, CHANNEL_SIZE, POLICY, ASKED = 0, 2, 4, 6, 10
+EFFECTIVE_AT, VALID_UNTIL, REQUEST_OFFSET, VERSION, HAS_REVOKED, REVOKED_AT = 14, 20, 26, 31, 33, 34
+FIXED = 40
+"""Places of the fixed part, after the key."""
+
+_TIME_LIMIT = 1 << 47
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FRAME_SIZE = 5
+
+
+class IndexArrays(NamedTuple):
+    """The index as compiled functions take it.
+
+    Attributes:
+        arena: records, one after another.
+        table: open addressing; -1, or 31 bits of the hash and the slot.
+        record_at: where a slot's record stands in the arena.
+        kind: by slot.
+        row: by slot, the row of its memory, -1 without any.
+        counters: see the places above.
+        seed: of the hash, one number.
+        frame: the five bytes that begin a consent state that can be stored field by field.
+    """
+
+    arena: Bytes
+    table: Longs
+    record_at: Longs
+    kind: Bytes
+    row: Ints
+    counters: Longs
+    seed: Longs
+    frame: Bytes
+
+
+@compiled
+def key_hash(source: Bytes, place: int, size: int, seed: int) -> int:
+    """Return 62 bits of hash, never negative."""
+    value = np.uint64(seed) ^ (np.uint64(size) * _MULTIPLIER)
+    at, end = place, place + size
+    while at < end:
+        word = np.uint64(0)
+        for index in range(min(8, end - at)):
+            word |= np.uint64(source[at + index]) << np.uint64(8 * index)
+        value = (value ^ word) * _MULTIPLIER
+        value ^= value >> np.uint64(29)
+        at += 8
+    value = (value ^ (value >> np.uint64(32))) * _MULTIPLIER
+    return np.int64(value >> np.uint64(2))
+
+
+@compiled
+def find(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
+    """Return the slot of a key, -1 if it has none."""
+    value = key_hash(source, place, size, index.seed[0])
+    mask = index.table.size - 1
+    finger = value >> 31
+    at = value & mask
+    while True:
+        entry = index.table[at]
+        if entry < 0:
+            return -1
+        if entry >> 32 == finger:
+            slot = entry & 0xFFFFFFFF
+            record = index.record_at[slot]
+            if get_number(index.arena, record, 2) == size:
+                is_same = True
+                for step in range(size):
+                    if index.arena[record + 2 + step] != source[place + step]:
+                        is_same = False
+                        break
+                if is_same:
+                    return slot
+        at = (at + 1) & mask
+
+
+@compiled
+def insert_entry(table: Longs, value: int, slot: int) -> None:
+    """Enter a slot under a hash that is not there yet."""
+    mask = table.size - 1
+    at = value & mask
+    while table[at] >= 0:
+        at = (at + 1) & mask
+    table[at] = value >> 31 << 32 | slot
+
+
+@compiled
+def rebuild_table(index: IndexArrays) -> None:
+    """Enter every slot anew, into a table that is empty."""
+    for slot in range(index.counters[SLOTS]):
+        record = index.record_at[slot]
+        size = get_number(index.arena, record, 2)
+        insert_entry(index.table, key_hash(index.arena, record + 2, size, index.seed[0]), slot)
+
+
+@compiled
+def record_size(index: IndexArrays, slot: int) -> int:
+    """Return how many bytes of the arena a slot's record takes."""
+    record = index.record_at[slot]
+    key_size = get_number(index.arena, record, 2)
+    fixed = record + 2 + key_size
+    if index.kind[slot] == SIMPLE:
+        strings = (
+            get_number(index.arena, fixed + USER_SIZE, 2)
+            + get_number(index.arena, fixed + CONSENT_SIZE, 2)
+            + get_number(index.arena, fixed + CHANNEL_SIZE, 2)
+        )
+        return 2 + key_size + FIXED + strings
+    if index.kind[slot] == WHOLE:
+        return 2 + key_size + 4 + get_number(index.arena, fixed, 4)
+    return 2 + key_size
+
+
+@compiled
+def compact(index: IndexArrays, arena: Bytes) -> None:
+    """Copy every record into another arena, without what was left behind, and stand there from now on."""
+    used = 0
+    for slot in range(index.counters[SLOTS]):
+        size = record_size(index, slot)
+        put_bytes(arena, used, index.arena, index.record_at[slot], size)
+        index.record_at[slot] = used
+        used += size
+    index.counters[ARENA_USED] = used
+    index.counters[GARBAGE] = 0
+
+
+@compiled
+def slot_for(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
+    """Return the slot of a key, a new one (ABSENT, its key written) if it has none; there must be room."""
+    slot = find(index, source, place, size)
+    if slot >= 0:
+        return slot
+    slot = index.counters[SLOTS]
+    index.counters[SLOTS] = slot + 1
+    at = index.counters[ARENA_USED]
+    index.record_at[slot] = at
+    at = put_number(index.arena, at, size, 2)
+    index.counters[ARENA_USED] = put_bytes(index.arena, at, source, place, size)
+    index.kind[slot] = ABSENT
+    index.row[slot] = -1
+    insert_entry(index.table, key_hash(source, place, size, index.seed[0]), slot)
+    return slot
+
+
+@compiled
+def has_room(index: IndexArrays, slots: int, arena_bytes: int) -> bool:
+    """Tell whether so many more slots and bytes fit."""
+    used = index.counters[SLOTS] + slots
+    return (
+        used <= index.record_at.size
+        and used * 4 <= index.table.size * 3
+        and index.counters[ARENA_USED] + arena_bytes <= index.arena.size
+    )
+
+
+@compiled
+def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Read a number; the place is -1 where there is none."""
+    value, shift = np.uint64(0), 0
+    while at < end and shift < 63:
+        byte = source[at]
+        at += 1
+        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
+        if byte < 0x80:
+            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+        shift += 7
+    return 0, -1
+
+
+@compiled
+def _skip_sized(source: Bytes, at: int, end: int) -> int:
+    """Return where a string ends, -1 where there is none."""
+    size, at = _read_long(source, at, end)
+    return at + size if at >= 0 and 0 <= size <= end - at else -1
+
+
+@compiled
+def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
+    """Return where a union of null and a number or text ends, -1 where there is none."""
+    if at < 0 or at >= end:
+        return -1
+    if source[at] == 0:
+        return at + 1
+    if source[at] != 2:
+        return -1
+    if is_text:
+        return _skip_sized(source, at + 1, end)
+    return _read_long(source, at + 1, end)[1]
+
+
+@compiled
+def _is_ascii(source: Bytes, place: int, size: int) -> bool:
+    for index in range(place, place + size):
+        if source[index] >= 0x80:
+            return False
+    return True
+
+
+@compiled
+def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
+    """Read an ASCII string of at most 1,024 bytes: its place and size into `found`; -1 where there is none."""
+    if at < 0:
+        return -1
+    size, at = _read_long(source, at, end)
+    if at < 0 or not 0 <= size <= min(1024, end - at) or not _is_ascii(source, at, size):
+        return -1
+    found[which], found[which + 1] = at, size
+    return at + size
+
+
+F_SUBJECT, F_USER, F_CONSENT, F_CHANNEL, F_HEAD, F_TAIL = 0, 2, 4, 6, 8, 10
+F_VERSION, F_EFFECTIVE, F_VALID, F_REVOKED, F_REQUEST = 12, 13, 14, 15, 16
+FOUND = 17
+"""Places in `found`: each text takes two, place and size; F_HEAD and F_TAIL are the parts that policies
+share."""
+
+
+@compiled
+def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) -> bool:
+    """Read a consent state of one holder with one version into `found`; False if it is not one of these."""
+    if end - at < _FRAME_SIZE:
+        return False
+    for index in range(_FRAME_SIZE):
+        if source[at + index] != frame[index]:
+            return False
+    at = _read_text(source, at + _FRAME_SIZE, end, found, F_SUBJECT)
+    if at < 0 or at >= end or source[at] != 2:
+        return False
+    at = _read_text(source, at + 1, end, found, F_USER)
+    if at < 0 or at >= end or source[at] != 2:
+        return False
+    at = _read_text(source, at + 1, end, found, F_CONSENT)
+    if at < 0:
+        return False
+    found[F_VERSION], at = _read_long(source, at, end)
+    if at < 0 or not 0 <= found[F_VERSION] < 1 << 16:
+        return False
+    found[F_HEAD] = at
+    purposes, at = _read_long(source, at, end)
+    if at < 0 or not 0 <= purposes <= 8:
+        return False
+    at += purposes + (1 if purposes else 0) + 2
+    if at > end:
+        return False
+    for index in range(found[F_HEAD], at):
+        if source[index] >= 0x80:
+            return False
+    found[F_HEAD + 1] = at - found[F_HEAD]
+    at = _read_text(source, at, end, found, F_CHANNEL)
+    if at < 0:
+        return False
+    found[F_EFFECTIVE], at = _read_long(source, at, end)
+    if at < 0:
+        return False
+    found[F_VALID], at = _read_long(source, at, end)
+    if at < 0 or at >= end:
+        return False
+    found[F_REVOKED] = -1
+    if source[at] == 2:
+        found[F_REVOKED], at = _read_long(source, at + 1, end)
+        if at < 0 or found[F_REVOKED] < 0:
+            return False
+    elif source[at] == 0:
+        at += 1
+    else:
+        return False
+    found[F_TAIL] = at
+    for _ in range(4):
+        at = _skip_sized(source, at, end)
+        if at < 0:
+            return False
+    at = _skip_optional(source, at, end, False)
+    at = _skip_optional(source, at, end, True)
+    at = _skip_optional(source, at, end, False)
+    if at < 0 or at + 3 > end:
+        return False
+    found[F_TAIL + 1] = at - found[F_TAIL]
+    if source[at] != 0 or source[at + 1] != 0 or source[at + 2] != 0:
+        return False
+    found[F_REQUEST], at = _read_long(source, at + 3, end)
+    return (
+        at == end
+        and -1 <= found[F_REQUEST] < 1 << 39
+        and 0 <= found[F_EFFECTIVE] < _TIME_LIMIT
+        and 0 <= found[F_VALID] < _TIME_LIMIT
+        and found[F_REVOKED] < _TIME_LIMIT
+        and found[F_SUBJECT + 1] <= 1024
+    )
+
+
+@compiled
+def _same(source: Bytes, place: int, size: int, other: int, other_size: int) -> bool:
+    if size != other_size:
+        return False
+    for index in range(size):
+        if source[place + index] != source[other + index]:
+            return False
+    return True
+
+
+@compiled
+def put_state(
+    index: IndexArrays,
+    policies: PolicyArrays,
+    source: Bytes,
+    key_place: int,
+    key_size: int,
+    value_place: int,
+    value_size: int,
+    found: Longs,
+) -> int:
+    """Store one consent state (value_size -1 deletes it).
+
+    Returns DONE, NO_ROOM (nothing was changed) or NEW_POLICY (nothing was changed; `found` tells where its
+    parts are).
+    """
+    if not has_room(index, 1, 2 * key_size + max(value_size, 0) + 64):
+        return NO_ROOM
+    policy = -1
+    if value_size >= 0 and read_simple(
+        source, value_place, value_place + value_size, index.frame, found
+    ):
+        if _same(source, key_place, key_size, found[F_SUBJECT], found[F_SUBJECT + 1]):
+            policy = find_policy(
+                policies, source, found[F_HEAD], found[F_HEAD + 1], found[F_TAIL], found[F_TAIL + 1]
+            )
+            if policy < 0 and policies.used[0] < POLICY_LIMIT:
+                return NEW_POLICY
+            if policy >= 0 and policies.number[policy, DETAIL] == 0:
+                policy = -1
+    slot = slot_for(index, source, key_place, key_size)
+    index.counters[GARBAGE] += record_size(index, slot)
+    at = index.counters[ARENA_USED]
+    index.record_at[slot] = at
+    at = put_number(index.arena, at, key_size, 2)
+    at = put_bytes(index.arena, at, source, key_place, key_size)
+    if policy >= 0:
+        index.kind[slot] = SIMPLE
+        put_number(index.arena, at + USER_SIZE, found[F_USER + 1], 2)
+        put_number(index.arena, at + CONSENT_SIZE, found[F_CONSENT + 1], 2)
+        put_number(index.arena, at + CHANNEL_SIZE, found[F_CHANNEL + 1], 2)
+        put_number(index.arena, at + POLICY, policy, 4)
+        put_number(index.arena, at + ASKED, 0, 4)
+        put_number(index.arena, at + EFFECTIVE_AT, found[F_EFFECTIVE], 6)
+        put_number(index.arena, at + VALID_UNTIL, found[F_VALID], 6)
+        put_number(index.arena, at + REQUEST_OFFSET, found[F_REQUEST] + 1, 5)
+        put_number(index.arena, at + VERSION, found[F_VERSION], 2)
+        has_revoked = found[F_REVOKED] >= 0
+        index.arena[at + HAS_REVOKED] = 1 if has_revoked else 0
+        put_number(index.arena, at + REVOKED_AT, max(found[F_REVOKED], 0), 6)
+        at += FIXED
+        at = put_bytes(index.arena, at, source, found[F_USER], found[F_USER + 1])
+        at = put_bytes(index.arena, at, source, found[F_CONSENT], found[F_CONSENT + 1])
+        at = put_bytes(index.arena, at, source, found[F_CHANNEL], found[F_CHANNEL + 1])
+    elif value_size >= 0:
+        index.kind[slot] = WHOLE
+        at = put_number(index.arena, at, value_size, 4)
+        at = put_bytes(index.arena, at, source, value_place, value_size)
+    else:
+        index.kind[slot] = ABSENT
+    index.counters[ARENA_USED] = at
+    return DONE
+
+
+@compiled
+def get_state(index: IndexArrays, policies: PolicyArrays, slot: int, out: Bytes) -> int:
+    """Write the consent state of a slot as it came into `out` (large enough); return its size, -1 for none."""
+    arena = index.arena
+    record = index.record_at[slot]
+    key_size = get_number(arena, record, 2)
+    fixed = record + 2 + key_size
+    if index.kind[slot] == ABSENT:
+        return -1
+    if index.kind[slot] == WHOLE:
+        return put_bytes(out, 0, arena, fixed + 4, get_number(arena, fixed, 4))
+    policy = get_number(arena, fixed + POLICY, 4)
+    user_size = get_number(arena, fixed + USER_SIZE, 2)
+    consent_size = get_number(arena, fixed + CONSENT_SIZE, 2)
+    channel_size = get_number(arena, fixed + CHANNEL_SIZE, 2)
+    text = fixed + FIXED
+    at = put_bytes(out, 0, index.frame, 0, _FRAME_SIZE)
+    at = put_bytes(out, put_long(out, at, key_size), arena, record + 2, key_size)
+    out[at] = 2
+    at = put_bytes(out, put_long(out, at + 1, user_size), arena, text, user_size)
+    out[at] = 2
+    at = put_bytes(out, put_long(out, at + 1, consent_size), arena, text + user_size, consent_size)
+    at = put_long(out, at, get_number(arena, fixed + VERSION, 2))
+    head = policies.place[policy]
+    at = put_bytes(out, at, policies.arena, head, policies.head_size[policy])
+    at = put_long(out, at, channel_size)
+    at = put_bytes(out, at, arena, text + user_size + consent_size, channel_size)
+    at = put_long(out, at, get_number(arena, fixed + EFFECTIVE_AT, 6))
+    at = put_long(out, at, get_number(arena, fixed + VALID_UNTIL, 6))
+    out[at] = 2 if arena[fixed + HAS_REVOKED] else 0
+    at += 1
+    if arena[fixed + HAS_REVOKED]:
+        at = put_long(out, at, get_number(arena, fixed + REVOKED_AT, 6))
+    tail = head + policies.head_size[policy]
+    at = put_bytes(out, at, policies.arena, tail, policies.tail_size[policy])
+    for _ in range(3):
+        out[at] = 0
+        at += 1
+    return put_long(out, at, get_number(arena, fixed + REQUEST_OFFSET, 5) - 1)
+
+
+@compiled
+def load(
+    index: IndexArrays,
+    policies: PolicyArrays,
+    source: Bytes,
+    keys: Ints,
+    key_sizes: Ints,
+    values: Ints,
+    value_sizes: Ints,
+    start: int,
+    found: Longs,
+) -> tuple[int, int]:
+    """Store a run of `consent.state` records in log order, from `start` on.
+
+    Returns the number of the first record that was not stored, and DONE, NO_ROOM or NEW_POLICY.
+    """
+    for number in range(start, keys.size):
+        if key_sizes[number] < 0 or key_sizes[number] > 0xFFFF:
+            continue
+        answer = put_state(
+            index, policies, source, keys[number], key_sizes[number], values[number], value_sizes[number], found
+        )
+        if answer != DONE:
+            return number, answer
+    return keys.size, DONE

@@ -1,0 +1,307 @@
+"""The packed subjects of one partition number: consent index, policies and memory, with room that grows.
+
+The owner of the arrays that compiled functions work on. Keys are subjects' raw bytes; consent states go in
+and come out as `consent.state` has them, memories as the core's `SubjectState`. Imports the modules beside it
+and `wire`. Read next: `decider.py`.
+"""
+
+import secrets
+from collections.abc import Callable
+
+import numpy as np
+
+from streams.core.subject_state import EMPTY_STATE, SubjectState
+from streams.core.terms import intersection
+from streams.kernel.compiled import index as of_index
+from streams.kernel.compiled import memory as of_memory
+from streams.kernel.compiled.growing import GrowingArray
+from streams.kernel.compiled.index import IndexArrays
+from streams.kernel.compiled.memory import MemoryArrays
+from streams.kernel.compiled.policies import COLUMNS, PolicyArrays, enter_policy, policy_row
+from streams.kernel.compiled.raw_batch import RawRecordBatch
+from streams.kernel.compiled.types import Bytes, Ints
+from streams.kernel.record_batch import RecordBatch
+from streams.wire.codec import decode_consent_state
+from streams.wire.schemas import our_schemas
+
+FIRST_SLOTS, FIRST_ARENA, FIRST_POLICIES = 1 << 10, 1 << 17, 1 << 8
+GARBAGE_LEAST = 1 << 20
+"""Bytes left behind below which compacting is not worth its time."""
+
+_CONSENT_FRAME = np.frombuffer(our_schemas().current("consent_state").frame, np.uint8)
+
+
+class PackedSubjects:
+    """Consents and memories of one partition number.
+
+    Args:
+        draw_seed: gives the seed of the hash, 62 random bits.
+    """
+
+    def __init__(self, draw_seed: Callable[[], int] = lambda: secrets.randbits(62)) -> None:
+        self._arena = GrowingArray(np.uint8, FIRST_ARENA)
+        self._record_at = GrowingArray(np.int64, FIRST_SLOTS)
+        self._kind = GrowingArray(np.uint8, FIRST_SLOTS)
+        self._row = GrowingArray(np.int32, FIRST_SLOTS)
+        self._table = GrowingArray(np.int64, 2 * FIRST_SLOTS)
+        self._table.clear(-1)
+        self._counters = np.zeros(4, np.int64)
+        self._seed = np.array([draw_seed()], np.int64)
+        self._memory_arena = GrowingArray(np.uint8, FIRST_ARENA)
+        self._memory_rows = GrowingArray(np.int64, FIRST_SLOTS * of_memory.COLUMNS)
+        self._touched = GrowingArray(np.int32, FIRST_SLOTS)
+        self._memory_counters = np.zeros(5, np.int64)
+        self._policies = _no_policies(FIRST_POLICIES, FIRST_ARENA)
+        self._found = np.zeros(of_index.FOUND, np.int64)
+        self._consents = 0
+
+    def __len__(self) -> int:
+        """Return how many subjects have a consent state."""
+        return int(np.count_nonzero(self._kind.array[: self._counters[of_index.SLOTS]]))
+
+    @property
+    def stamp(self) -> int:
+        """Return the number of the present transaction."""
+        return int(self._memory_counters[of_memory.NOW_STAMP])
+
+    @property
+    def index(self) -> IndexArrays:
+        """Return the consent index as it is now; not to be kept across a change."""
+        return IndexArrays(
+            self._arena.array, self._table.array, self._record_at.array, self._kind.array, self._row.array,
+            self._counters, self._seed, _CONSENT_FRAME,
+        )  # fmt: skip
+
+    @property
+    def policies(self) -> PolicyArrays:
+        """Return the policies as they are now."""
+        return self._policies
+
+    @property
+    def memory(self) -> MemoryArrays:
+        """Return the memory as it is now; not to be kept across a change."""
+        return MemoryArrays(
+            self._memory_arena.array,
+            self._memory_rows.array.reshape(-1, of_memory.COLUMNS),
+            self._touched.array,
+            self._memory_counters,
+        )
+
+    def consent(self, key: bytes) -> bytes | None:
+        """Return a subject's consent state as it was stored, None without any."""
+        slot = self._slot(key)
+        if slot < 0:
+            return None
+        index = self.index
+        out = np.empty(of_index.record_size(index, slot) + 2 * len(key) + 4096, np.uint8)
+        size = of_index.get_state(index, self._policies, slot, out)
+        return None if size < 0 else out[:size].tobytes()
+
+    def put_consent(self, key: bytes, value: bytes | None) -> None:
+        """Store a subject's consent state; None deletes it, with all that is remembered of the subject."""
+        data = np.frombuffer(key + (value or b"") + b"\0", np.uint8)
+        self._load(
+            data,
+            *(
+                np.array([number], np.int32)
+                for number in (0, len(key), len(key), -1 if value is None else len(value))
+            ),
+        )
+        if value is None:
+            self.set_state(key, EMPTY_STATE)
+
+    def load_consents(self, batch: RecordBatch) -> None:
+        """See `Subjects.load_consents`."""
+        raw = batch if isinstance(batch, RawRecordBatch) else RawRecordBatch.of(batch)
+        columns = raw.columns
+        self._load(
+            raw.buffer, columns.key_places, columns.key_sizes, columns.value_places, columns.value_sizes
+        )
+
+    def state(self, key: bytes) -> SubjectState:
+        """Return what is remembered of a subject as committed. Never raises."""
+        return self._state(key, is_staged=False)
+
+    def staged_state(self, key: bytes) -> SubjectState:
+        """Return what is remembered of a subject with what the present transaction staged. Never raises."""
+        return self._state(key, is_staged=True)
+
+    def set_state(self, key: bytes, state: SubjectState) -> None:
+        """Set what is remembered of a subject as committed."""
+        slot = self._slot(key)
+        if slot < 0 and state == EMPTY_STATE:
+            return
+        if slot < 0:
+            self._make_index_room(1, len(key) + 64)
+            slot = of_index.slot_for(self.index, np.frombuffer(key, np.uint8), 0, len(key))
+        row = int(self._row.array[slot])
+        if row < 0 and state == EMPTY_STATE:
+            return
+        self.make_memory_room(len(state.seen) + len(state.told) + 64)
+        memory = self.memory
+        if row < 0:
+            row = of_memory.new_row(memory, slot)
+            self._row.array[slot] = row
+        of_memory.replace(memory, row, state.seen_first, _bytes(state.seen), state.told_first, _bytes(state.told))
+
+    def begin(self) -> None:
+        """Begin a transaction: what an earlier one staged and did not commit is forgotten."""
+        of_memory.begin(self.memory)
+        self._compact_if_worth_it()
+
+    def commit(self, stamp: int) -> None:
+        """See `Subjects.commit`; subjects that left for the Python path are left out."""
+        if stamp == self.stamp:
+            of_memory.commit(self.memory)
+
+    def make_memory_room(self, wanted: int) -> None:
+        """Make room for one more row and for `wanted` more bytes of entries."""
+        used, rows = self._memory_counters[of_memory.ARENA_USED], self._memory_counters[of_memory.ROWS]
+        size = self._memory_arena.array.size
+        if used + wanted > size:
+            self._memory_arena.grow(int(max(used + wanted, size + size // 2)))
+        if rows + 2 > self._memory_rows.array.size // of_memory.COLUMNS:
+            self._memory_rows.grow(int(2 * rows + 2) * of_memory.COLUMNS)
+        if rows + 2 > self._touched.array.size:
+            self._touched.grow(int(2 * rows + 2))
+
+    def _load(self, source: Bytes, keys: Ints, key_sizes: Ints, values: Ints, value_sizes: Ints) -> None:
+        start = 0
+        while True:
+            start, answer = of_index.load(
+                self.index, self._policies, source, keys, key_sizes, values, value_sizes, start, self._found
+            )
+            if answer == of_index.DONE:
+                return
+            if answer == of_index.NEW_POLICY:
+                self._learn_policy(source)
+            else:
+                self._make_index_room(1, int(2 * key_sizes[start] + max(value_sizes[start], 0)) + 64)
+
+    def _slot(self, key: bytes) -> int:
+        data = np.frombuffer(key, np.uint8) if key else np.zeros(1, np.uint8)
+        return int(of_index.find(self.index, data, 0, len(key)))
+
+    def _state(self, key: bytes, *, is_staged: bool) -> SubjectState:
+        slot = self._slot(key)
+        row = -1 if slot < 0 else int(self._row.array[slot])
+        if row < 0:
+            return EMPTY_STATE
+        memory = self.memory
+        places = memory.row[row]
+        seen_at, seen, told = (int(places[at]) for at in (of_memory.SEEN_AT, of_memory.SEEN_COUNT, of_memory.TOLD_COUNT))
+        told_at, dropped = int(places[of_memory.TOLD_AT]), 0
+        if is_staged and places[of_memory.STAMP] == self._memory_counters[of_memory.NOW_STAMP]:
+            dropped, seen = int(places[of_memory.DROPPED]), int(places[of_memory.NEW_SEEN])
+            if places[of_memory.NEW_TOLD_AT] >= 0:
+                told_at, told = int(places[of_memory.NEW_TOLD_AT]), int(places[of_memory.NEW_TOLD])
+        start = seen_at + dropped * of_memory.SEEN_SIZE
+        return SubjectState(
+            int(places[of_memory.SEEN_FIRST]) + dropped,
+            memory.arena[start : seen_at + seen * of_memory.SEEN_SIZE].tobytes(),
+            int(places[of_memory.TOLD_FIRST]),
+            memory.arena[told_at : told_at + told * of_memory.TOLD_SIZE].tobytes(),
+        )
+
+    def _learn_policy(self, source: Bytes) -> None:
+        """Enter the policy of the record that `_found` describes."""
+        found, policies = self._found, self._policies
+        head, head_size = int(found[of_index.F_HEAD]), int(found[of_index.F_HEAD + 1])
+        tail, tail_size = int(found[of_index.F_TAIL]), int(found[of_index.F_TAIL + 1])
+        number = int(policies.used[0])
+        used = int(policies.used[1])
+        if number + 1 > policies.head_size.size or used + head_size + tail_size > policies.arena.size:
+            self._policies = policies = _larger(policies, head_size + tail_size)
+        policies.arena[used : used + head_size] = source[head : head + head_size]
+        policies.arena[used + head_size : used + head_size + tail_size] = source[tail : tail + tail_size]
+        policies.place[number], policies.head_size[number], policies.tail_size[number] = used, head_size, tail_size
+        policies.number[number] = _row_of(
+            policies.arena[used : used + head_size].tobytes(),
+            policies.arena[used + head_size : used + head_size + tail_size].tobytes(),
+            used + head_size,
+        )
+        policies.used[0], policies.used[1] = number + 1, used + head_size + tail_size
+        enter_policy(policies, number)
+
+    def _make_index_room(self, slots: int, arena_bytes: int) -> None:
+        used, bytes_used = int(self._counters[of_index.SLOTS]), int(self._counters[of_index.ARENA_USED])
+        size = self._arena.array.size
+        if bytes_used + arena_bytes > size:
+            self._arena.grow(max(bytes_used + arena_bytes, size + size // 4))
+        if used + slots > self._record_at.array.size:
+            wanted = max(used + slots, used + used // 4)
+            for array in (self._record_at, self._kind, self._row):
+                array.grow(wanted)
+        if (used + slots) * 4 > self._table.array.size * 3:
+            size = self._table.array.size
+            self._table = GrowingArray(np.int64, 2 * size)
+            self._table.clear(-1)
+            of_index.rebuild_table(self.index)
+
+    def _compact_if_worth_it(self) -> None:
+        garbage, used = self._counters[of_index.GARBAGE], self._counters[of_index.ARENA_USED]
+        if garbage > GARBAGE_LEAST and 2 * garbage > used:
+            smaller = GrowingArray(np.uint8, int(used - garbage) * 5 // 4 + FIRST_ARENA)
+            of_index.compact(self.index, smaller.array)
+            self._arena = smaller
+        garbage = self._memory_counters[of_memory.GARBAGE]
+        used = self._memory_counters[of_memory.ARENA_USED]
+        if garbage > GARBAGE_LEAST and 2 * garbage > used:
+            smaller = GrowingArray(np.uint8, int(used) + FIRST_ARENA)
+            of_memory.compact(self.memory, smaller.array)
+            self._memory_arena = smaller
+
+
+def _bytes(data: bytes) -> Bytes:
+    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+
+
+def _no_policies(count: int, arena: int) -> PolicyArrays:
+    return PolicyArrays(
+        np.zeros(arena, np.uint8), np.full(4 * count, -1, np.int32), np.zeros(count, np.int64),
+        np.zeros(count, np.int32), np.zeros(count, np.int32), np.zeros((count, COLUMNS), np.int64),
+        np.zeros(2, np.int64),
+    )  # fmt: skip
+
+
+def _larger(old: PolicyArrays, arena_bytes: int) -> PolicyArrays:
+    count, used = int(old.used[0]), int(old.used[1])
+    new = _no_policies(2 * old.head_size.size, 2 * old.arena.size + arena_bytes)
+    new.arena[:used] = old.arena[:used]
+    for name in ("place", "head_size", "tail_size", "number", "used"):
+        column = getattr(old, name)
+        getattr(new, name)[: column.shape[0]] = column
+    for policy in range(count):
+        enter_policy(new, policy)
+    return new
+
+
+def _row_of(head: bytes, tail: bytes, tail_place: int) -> list[int]:
+    """Return the columns of a policy: a consent made of its two slices is read and asked for its terms."""
+    text = b"\x02x"
+    value = b"".join((
+        _CONSENT_FRAME.tobytes(), text, b"\x02", text, b"\x02", text, b"\x02", head, text, b"\x02\x02\0", tail,
+        b"\0\0\0\0",
+    ))  # fmt: skip
+    state = decode_consent_state(value)
+    if state is None:
+        return [0] * COLUMNS
+    at = 0
+    places = []
+    for _ in range(4):
+        size, start = _size(tail, at)
+        at = start + size
+        places.append(at)
+    begin = places[1]
+    return policy_row(intersection(state.holders[0].versions), tail_place + begin, places[3] - begin)
+
+
+def _size(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            return value >> 1, at
