@@ -2,6 +2,7 @@
 
     NotifierError                 action, exit_code
     +-- CheckFailedError          STOP   1  a check ran and found something
+    +-- OversizedBatchError       STOP   1  a record batch unpacks to more than a worker takes
     +-- KafkaUnreachableError     RETRY  3  no broker answers
     +-- FencedError               STOP   3  another worker owns this partition number now
     +-- OutcomeUnknownError       RETRY  3  a commit got no answer: read back what happened
@@ -40,6 +41,10 @@ class NotifierError(Exception):
 
 class CheckFailedError(NotifierError):
     """A check (schema lint, conservation, doctor) ran to its end and found something wrong."""
+
+
+class OversizedBatchError(NotifierError):
+    """A record batch unpacks to more bytes than a worker takes into memory."""
 
 
 class KafkaUnreachableError(NotifierError):

@@ -1,11 +1,12 @@
 """Makes aiokafka hand out RecordBatch columns instead of one object per record.
 
-`install()` replaces the class that aiokafka's fetcher unpacks responses with, for this process: every
-consumer of a worker is ours and takes batches. CRC check, aborted transactions and control batches stay as
-aiokafka does them. A response that holds no record but moves the position (control batches, aborted
+`install()` replaces the classes that aiokafka's fetcher unpacks responses with, for this process: every
+consumer of a worker is ours and takes batches. With the extra `fast` they are RawRecordBatch values over the
+fetched bytes, without it columns of aiokafka's records. CRC check, aborted transactions and control batches
+stay as aiokafka does them. A response that holds no record but moves the position (control batches, aborted
 transactions, compacted holes) gives an empty batch, so that lag and barriers see the end of the log. Upstream
-has no hook for this; `tests/kafka/test_record_batches.py` fails when the fetcher no longer looks the class up
-in its module. May import kernel. Read next: `transport.py`.
+has no hook for this; `tests/kafka/test_record_batches.py` fails when the fetcher no longer looks the classes
+up in its module. May import kernel. Read next: `raw_batches.py`, then `transport.py`.
 """
 
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from typing import Any
 import aiokafka.consumer.fetcher as fetcher_module
 from aiokafka.errors import CorruptRecordException
 
+from streams.kernel.compiled.jit import HAS_NUMBA
 from streams.kernel.record_batch import RecordBatch
 
 READ_COMMITTED = 1
+ABORT_MARKER = b"\0\0\0\0"  # how a control record's key begins: version 0, type 0
 
 
 class ColumnarPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore[misc]
@@ -66,9 +69,33 @@ class ColumnarPartitionRecords(fetcher_module.PartitionRecords):  # type: ignore
         )
 
 
+class RawPartitionRecords(ColumnarPartitionRecords):
+    """Yields a RawRecordBatch per raw batch, and columns for those of the old formats."""
+
+    def _columns(self, raw: Any, position: int) -> RecordBatch:
+        if raw.producer_id is None:
+            return super()._columns(raw, position)
+        return self._raw_columns(raw, self.next_fetch_offset, position)
+
+    def _contains_abort_marker(self, raw: Any) -> bool:
+        control = self._raw_columns(raw, raw.base_offset, raw.base_offset)
+        return len(control) > 0 and (control.key(0) or b"").startswith(ABORT_MARKER)
+
+    def _raw_columns(self, raw: Any, first_offset: int, position: int) -> RecordBatch:
+        batch: RecordBatch = raw.columns(self._tp.topic, self._tp.partition, first_offset, position)
+        return batch
+
+
 def install() -> None:
     """Make every aiokafka consumer that is created from now on in this process yield RecordBatch values.
 
-    Idempotent; never raises.
+    Compiles first where that was not done before, up to a few seconds. Idempotent; never raises.
     """
-    fetcher_module.PartitionRecords = ColumnarPartitionRecords
+    if not HAS_NUMBA:
+        fetcher_module.PartitionRecords = ColumnarPartitionRecords
+        return
+    from streams.kafka import raw_batches  # needs the extra `fast`
+
+    raw_batches.warm_up()
+    fetcher_module.MemoryRecords = raw_batches.RawMemoryRecords
+    fetcher_module.PartitionRecords = RawPartitionRecords

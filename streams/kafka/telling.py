@@ -37,7 +37,7 @@ def tell_merged(
         decisions[topic][NAMES_FATE[Fate(outcome)], NAMES_REASON[reason]] += count
         if outcome == Fate.NOTIFY and kind is not None:
             kinds[topic][Kind(kind).name] += count
-    newest = {batch.topic: batch.timestamps_ms[-1] for batch in batches if len(batch)}
+    newest = {batch.topic: batch.timestamp_ms(len(batch) - 1) for batch in batches if len(batch)}
     latencies: list[float] = [max(0, now_ms - output.occurred_ms) / 1000 for output in result.outputs]
     for topic, counts in result.counts.items():
         fates: Counter[tuple[str, str | None]] = Counter()

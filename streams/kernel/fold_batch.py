@@ -61,11 +61,11 @@ def _fold_one(
     policy: Policy,
     result: FoldResult,
 ) -> None:
-    offset = batch.offsets[index]
+    offset = batch.offset(index)
     if not key:
         _dead_letter(batch, index, Reason.NO_KEY, result)
         return
-    value = batch.values[index]
+    value = batch.value(index)
     request = None if value is None else decode_consent_request(value, batch.header(index, SCHEMA_ID_HEADER))
     subject = key.decode("utf-8", "replace")
     if partition_of(key, partitions) != batch.partition:
@@ -91,7 +91,7 @@ def _fold_one(
     is_mismatch = request is not None and request.subject.encode() != key
     known = result.changes[key] if key in result.changes else view.consent_state(key)
     outcome = fold(
-        known, subject, None if is_mismatch else request, batch.timestamps_ms[index], offset, policy
+        known, subject, None if is_mismatch else request, batch.timestamp_ms(index), offset, policy
     )
     if outcome.state != known:
         result.changes[key] = outcome.state
@@ -114,5 +114,5 @@ def _fold_one(
 
 
 def _dead_letter(batch: RecordBatch, index: int, reason: Reason, result: FoldResult) -> None:
-    headers = dead_letter_headers(batch.topic, batch.partition, batch.offsets[index], reason)
-    result.dead_letters.append(DeadLetter(batch.keys[index], headers, reason))
+    headers = dead_letter_headers(batch.topic, batch.partition, batch.offset(index), reason)
+    result.dead_letters.append(DeadLetter(batch.key(index), headers, reason))

@@ -133,11 +133,11 @@ class Interpreter:
         result: BatchResult,
     ) -> Decision | None:
         """Decode the value of a subject with an open holder and decide it; None when it was rejected."""
-        value, event_type = batch.values[index], _EVENT_TYPE[batch.topic]
+        value, event_type = batch.value(index), _EVENT_TYPE[batch.topic]
         if value is None:
             self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result)
             return None
-        schema_header = batch.header(index, SCHEMA_ID_HEADER) if batch.headers[index] else None
+        schema_header = batch.header(index, SCHEMA_ID_HEADER) if batch.has_headers(index) else None
         event = decode_event(event_type, value, schema_header)
         if isinstance(event, Reason):
             self._rejected(batch, index, event, event.name.lower(), result)
@@ -146,7 +146,7 @@ class Interpreter:
             self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
             return None
         before = result.states.get(key) or view.state(key)
-        now, offset = result.decided_at, batch.offsets[index]
+        now, offset = result.decided_at, batch.offset(index)
         decision, after = decide(
             event, event_type, offset, consents, before, self._policy, now, replay=self._replay
         )
@@ -165,7 +165,7 @@ class Interpreter:
         headers: NotificationHeaders,
     ) -> Kind | None:
         """Write down what each holder met; return the kind of the record's notifications when it notifies."""
-        topic, offset = batch.topic, batch.offsets[index]
+        topic, offset = batch.topic, batch.offset(index)
         first_kind: Kind | None = None
         for holder in decision.holders:
             notification = holder.notification
@@ -173,13 +173,13 @@ class Interpreter:
             if notification is None:
                 continue
             first_kind = first_kind or notification.kind
-            trace = batch.header(index, "traceparent") if batch.headers[index] else None
+            trace = batch.header(index, "traceparent") if batch.has_headers(index) else None
             result.outputs.append(
                 Output(
                     notification.recipient.encode(),
                     encode_notification(notification),
                     headers.of(notification.notification_id, topic, offset, trace),
-                    batch.timestamps_ms[index],
+                    batch.timestamp_ms(index),
                 )
             )
         return first_kind if decision.fate == _NOTIFY else None
@@ -188,15 +188,15 @@ class Interpreter:
         self, batch: RecordBatch, index: int, reason: Reason, rule: str, result: BatchResult
     ) -> None:
         result.rows.append(
-            _row(batch.topic, batch.offsets[index], None, HolderDecision(None, Fate.REJECT, reason, rule))
+            _row(batch.topic, batch.offset(index), None, HolderDecision(None, Fate.REJECT, reason, rule))
         )
         self._dead_letter(batch, index, reason, result)
         counts, slot = result.counts[batch.topic], (Fate.REJECT, reason, None)
         counts[slot] = counts.get(slot, 0) + 1
 
     def _dead_letter(self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult) -> None:
-        headers = dead_letter_headers(batch.topic, batch.partition, batch.offsets[index], reason)
-        result.dead_letters.append(DeadLetter(batch.keys[index], headers, reason))
+        headers = dead_letter_headers(batch.topic, batch.partition, batch.offset(index), reason)
+        result.dead_letters.append(DeadLetter(batch.key(index), headers, reason))
 
 
 class _Runs:
@@ -245,11 +245,11 @@ def _note_input(batch: RecordBatch, result: BatchResult) -> None:
     inputs = result.inputs
     known = inputs[-1] if inputs and inputs[-1].topic == batch.topic else None
     if known is None:
-        first = batch.offsets[0] if len(batch) else batch.position
-        last = batch.offsets[-1] if len(batch) else batch.position - 1
+        first = batch.offset(0) if len(batch) else batch.position
+        last = batch.offset(len(batch) - 1) if len(batch) else batch.position - 1
         inputs.append(InputRange(batch.topic, first, last, batch.next_offset, len(batch)))
         return
     first, last = known.first_offset, known.last_offset
     if len(batch):
-        first, last = (first if known.records else batch.offsets[0]), batch.offsets[-1]
+        first, last = (first if known.records else batch.offset(0)), batch.offset(len(batch) - 1)
     inputs[-1] = InputRange(batch.topic, first, last, batch.next_offset, known.records + len(batch))

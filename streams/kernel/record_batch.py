@@ -1,7 +1,8 @@
 """A fetched run of one partition's records as columns, not objects.
 
-Whoever fills it (aiokafka's records now, raw record batches later) hands over parallel columns; nobody
-downstream sees a record object. Imports nothing. Read next: `interpret.py`.
+Whoever fills it hands over parallel columns; nobody downstream sees a record object. Made of aiokafka's
+records here, of raw record batches in `compiled/raw_batch.py`, which answers the same. Imports nothing. Read
+next: `interpret.py`.
 """
 
 from bisect import bisect_left
@@ -25,7 +26,8 @@ class RecordBatch:
             records.
         next_offset: where reading goes on; at least the last offset + 1, beyond it after holes.
 
-    A batch may be empty and still move `next_offset` on.
+    A batch may be empty and still move `next_offset` on. Who needs all records takes the columns; who needs
+    a few takes `offset`, `key`, `value` and so on of an index below the length, which cost no columns.
     """
 
     __slots__ = (
@@ -65,27 +67,51 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def offset(self, index: int) -> int:
+        """Return the offset of record `index`."""
+        return self.offsets[index]
+
+    def timestamp_ms(self, index: int) -> int:
+        """Return the time of record `index`."""
+        return self.timestamps_ms[index]
+
+    def key(self, index: int) -> bytes | None:
+        """Return the key of record `index`, None for null."""
+        return self.keys[index]
+
+    def value(self, index: int) -> bytes | None:
+        """Return the value of record `index`, None for null."""
+        return self.values[index]
+
+    def has_headers(self, index: int) -> bool:
+        """Tell whether record `index` has headers."""
+        return bool(self.headers[index])
+
     def header(self, index: int, name: str) -> bytes | None:
         """Return the last header of that name of record `index`, None if there is none. Never raises."""
-        for header_name, value in reversed(self.headers[index]):
+        for header_name, value in reversed(self._headers_of(index)):
             if header_name == name:
                 return value
         return None
 
     def split(self, count: int) -> tuple[Self, Self | None]:
         """Return the first `count` records and the rest (None when nothing is left). Never raises."""
-        if count >= len(self.offsets):
+        if count >= len(self):
             return self, None
-        cut = self.offsets[count]
-        return self._slice(0, count, self.position, cut), self._slice(
-            count, len(self.offsets), cut, self.next_offset
-        )
+        cut = self.offset(count)
+        return self._slice(0, count, self.position, cut), self._slice(count, len(self), cut, self.next_offset)
 
     def since(self, offset: int) -> Self:
         """Return the records at or after `offset`; the whole batch if none lies before it. Never raises."""
-        if not self.offsets or self.offsets[0] >= offset:
-            return self
-        return self._slice(bisect_left(self.offsets, offset), len(self.offsets), offset, self.next_offset)
+        first = self._first_at(offset)
+        return self._slice(first, len(self), offset, self.next_offset) if first else self
+
+    def _headers_of(self, index: int) -> Headers:
+        return self.headers[index]
+
+    def _first_at(self, offset: int) -> int:
+        """Return the index of the first record at or after `offset`."""
+        return bisect_left(self.offsets, offset)
 
     def _slice(self, start: int, stop: int, position: int, next_offset: int) -> Self:
         return type(self)(
