@@ -13,6 +13,7 @@ from streams.errors import ConfigurationError
 from streams.setting_checks import Setting, coerce, cross_faults, range_fault, read_variables
 
 Guarantee = Literal["exactly_once", "at_least_once"]
+Kernel = Literal["auto", "compiled", "interpreted"]
 ConsentProfile = Literal["default", "eu"]
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -91,6 +92,9 @@ class Settings:
         unit="bytes",
         low=1_024,
         high=104_857_600,
+    )
+    kernel: Kernel = _setting(
+        "auto", "How batches are decided: compiled where numba is installed, which is faster, or interpreted."
     )
     batch_max_records: int = _setting(
         4_000, "Most records decided in one transaction.", unit="records", low=1, high=1_000_000

@@ -16,11 +16,12 @@ import faust
 from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
 from streams.core.policy import Policy, make_policy
-from streams.errors import NotifierError, TopicError
+from streams.errors import ConfigurationError, NotifierError, TopicError
 from streams.kafka import compression, record_batches
 from streams.kafka.admin import describe, require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
+from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
 from streams.ops.health import OpsServer, Readiness
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
@@ -99,7 +100,8 @@ def policy_of(settings: Settings) -> Policy:
 
 async def _serve(settings: Settings, cluster: ClusterInfo) -> int:
     metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
-    shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics)
+    path = _kernel(settings)
+    shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics, path)
     app = build_app(settings, shared)
     ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app))
     await ops.start()
@@ -117,6 +119,29 @@ async def _serve(settings: Settings, cluster: ClusterInfo) -> int:
         await _stop(worker)
         await ops.stop()
     return _exit_code(app.crash_reason or worker.crash_reason)
+
+
+def _kernel(settings: Settings) -> Path:
+    """Choose the path on which batches are decided, and compile it before the group waits for this worker.
+
+    Raises:
+        ConfigurationError: the compiled path is asked for and cannot be had.
+    """
+    try:
+        path = choose_path(settings.kernel)
+    except ImportError as error:
+        raise ConfigurationError(
+            "NOTIFIER_KERNEL is `compiled`, but numba is not installed: install the extra `fast`, or set `auto`"
+        ) from error
+    if path.name == INTERPRETED:
+        log.warning("batches are decided by the interpreted kernel, many times slower than the compiled one")
+    else:
+        log.info("kernel: %s", "loading" if path.is_warm() else "compiling, once per version: about 20 s")
+    started = time.monotonic()
+    path.warm_up()
+    if path.name == COMPILED:
+        log.info("kernel: ready after %.1f s", time.monotonic() - started)
+    return path
 
 
 async def _stop(worker: faust.Worker) -> None:

@@ -74,7 +74,7 @@ class Carrier:
                 self._shared,
                 partition,
                 self._committer,
-                self._frozen.pop(partition, PartitionStore()),
+                self._frozen.pop(partition, None) or PartitionStore(self._shared.path.new_subjects()),
             )
             task = PartitionTask(
                 owner, self.room.set, self._records_left(partition), self._shared.settings.batch_max_records

@@ -3,7 +3,7 @@
 Names are those of the closed lists in `streams/core/codes.py`. Read next: `partition_owner.py`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Literal, Protocol
 
 
@@ -17,7 +17,7 @@ class Observer(Protocol):
         fates: Mapping[tuple[str, str | None], int],
         decisions: Mapping[tuple[str, str | None], int],
         notified_kinds: Mapping[str, int],
-        append_latencies_s: Sequence[float],
+        append_latencies_s: Mapping[float, int],
         lag_records: int,
         lag_seconds: float,
         transaction_seconds: float,

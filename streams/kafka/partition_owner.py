@@ -26,14 +26,14 @@ from streams.kafka.positions import GroupOffsets, start_positions
 from streams.kafka.restore import read_to_end
 from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
-from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.transactions import BATCH_BYTES, TransactionalProducer
 from streams.kafka.write_set import WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import FoldResult, fold_batches
-from streams.kernel.interpret import Interpreter
+from streams.kernel.path import Path, Setup
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
-from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, EVENT_TOPICS, NOTIFIER_STATE
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, DELIVERY, EVENT_TOPICS, NOTIFIER_STATE
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +46,20 @@ class Connections:
     """What the partitions of one worker share."""
 
     def __init__(
-        self, settings: Settings, cluster: ClusterInfo, policy: Policy, clock: Clock, observer: Observer
+        self,
+        settings: Settings,
+        cluster: ClusterInfo,
+        policy: Policy,
+        clock: Clock,
+        observer: Observer,
+        path: Path,
     ) -> None:
         self.settings = settings
         self.cluster = cluster
         self.policy = policy
         self.clock = clock
         self.observer = observer
+        self.path = path
         self.partitions = cluster.topics[CONSENT_REQUESTS].partitions
         self.watermarks = HighWatermarks(settings)
         self.requests = ConsentReader(settings)
@@ -95,14 +102,17 @@ class PartitionOwner:
         self._committer = make_committer(self._producer)
         self._is_chained = settings.guarantee == "exactly_once"
         self._writer = ResultWriter(shared.cluster, partition, shared.policy.version)
-        self._interpreter = Interpreter(
+        setup = Setup(
             settings.app_id,
             partition,
             shared.partitions,
+            shared.cluster.topics[DELIVERY].partitions,
             shared.policy,
-            replay=not self._is_chained,
-            max_value_bytes=settings.max_value_bytes,
+            BATCH_BYTES,
+            not self._is_chained,
+            settings.max_value_bytes,
         )
+        self._decide = shared.path.decide_with(setup, store.subjects)
         self._positions: dict[str, int] = {}
         self._chain_head = ""
 
@@ -191,7 +201,7 @@ class PartitionOwner:
         positions = self._positions | {CONSENT_REQUESTS: result.next_offset}
         marker = self._writer.marker(positions, self._chain_head, self._shared.clock())
         writes, encoded = self._writer.folds(result, self._store)
-        states = self._writer.states({}, self._store, marker)
+        states = self._writer.states(None, self._store, marker)
         started = monotonic()
         ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
         self._store.merge_consents(encoded, ends.get((CONSENT_STATE, self.partition), 0))
@@ -201,7 +211,7 @@ class PartitionOwner:
 
     def decide(self, batches: Sequence[RecordBatch]) -> BatchResult:
         """Decide records at this moment, on a staged overlay. Never raises for what records contain."""
-        return self._interpreter.decide(batches, self._store, self.request_offset, self._shared.clock())
+        return self._decide(batches, self._store, self.request_offset, self._shared.clock())
 
     async def commit(
         self, result: BatchResult, batches: Sequence[RecordBatch], lags: Callable[[str], int]
@@ -215,7 +225,7 @@ class PartitionOwner:
         positions = self._positions | moved
         outputs, head = self._writer.outputs(result, self._chain_head if self._is_chained else None)
         marker = self._writer.marker(positions, head, result.decided_at)
-        states = self._writer.states(result.states, self._store, marker)
+        states = self._writer.states(result, self._store, marker)
         started = monotonic()
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
         try:
@@ -225,7 +235,8 @@ class PartitionOwner:
             raise
         seconds = monotonic() - started
         self.observer.transaction("committed", seconds)
-        self._store.merge_states(result.states, marker, ends[NOTIFIER_STATE, self.partition])
+        stamp = None if result.encoded is None else result.encoded.stamp
+        self._store.merge_states(result.states, marker, ends[NOTIFIER_STATE, self.partition], stamp)
         self._positions, self._chain_head = positions, head
         tell_merged(self.observer, result, batches, lags, seconds, self._shared.clock())
 
@@ -247,10 +258,10 @@ class PartitionOwner:
         consents = await self._read_back(
             CONSENT_STATE,
             store.positions.consents,
-            lambda batch: store.load_consents(batch.keys, batch.values),
+            store.load_consents,
         )
         states = await self._read_back(
-            NOTIFIER_STATE, store.positions.states, lambda batch: store.load_states(batch.keys, batch.values)
+            NOTIFIER_STATE, store.positions.states, store.load_states
         )
         store.positions = ChangelogPositions(consents, states)
 

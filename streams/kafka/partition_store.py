@@ -1,17 +1,19 @@
 """What a worker keeps in memory for one partition number: consents and subject states, as the log has them.
 
-Consents stay the raw bytes of `consent.state` until a record asks for them, then are prepared once and kept
-in a bounded cache: loading two million subjects costs no decoding, and memory is little more than the bytes.
-States are the packed values of the core. A store holds only what was committed; a batch works on its own
-overlay and merges it after the commit. May import wire and core. Read next: `restore.py`.
+Consents stay bytes until a record asks for them, then are prepared once and kept in a bounded cache: loading
+millions of subjects costs no decoding. A store holds only what was committed; a batch works on its own
+overlay and merges it after the commit. How subjects are kept is `kernel/subjects.py`'s matter. May import
+kernel, wire and core. Read next: `restore.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from streams.core.consent import ConsentState
 from streams.core.prepared import PreparedConsent, prepare
-from streams.core.subject_state import EMPTY_STATE, SubjectState, apply_chunk
+from streams.core.subject_state import SubjectState, apply_chunk
+from streams.kernel.record_batch import RecordBatch
+from streams.kernel.subjects import Subjects
 from streams.wire.codec import (
     PositionMarker,
     decode_consent_state,
@@ -35,16 +37,15 @@ class ChangelogPositions(NamedTuple):
 class PartitionStore:
     """Consents and subject states of one partition number; keys are the subjects' raw bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, subjects: Subjects) -> None:
         self.positions = ChangelogPositions(0, 0)
         self.marker: PositionMarker | None = None
-        self._consents: dict[bytes, bytes] = {}
+        self.subjects = subjects
         self._prepared: dict[bytes, PreparedConsent] = {}
-        self._states: dict[bytes, SubjectState] = {}
 
     def __len__(self) -> int:
         """Return the number of subjects with a consent state."""
-        return len(self._consents)
+        return len(self.subjects)
 
     def prepared(self, key: bytes) -> PreparedConsent | None:
         """Return what is needed to decide for a subject.
@@ -54,7 +55,7 @@ class PartitionStore:
         found = self._prepared.get(key)
         if found is not None:
             return found
-        value = self._consents.get(key)
+        value = self.subjects.consent(key)
         if value is None:
             return None
         state = decode_consent_state(value)
@@ -69,7 +70,7 @@ class PartitionStore:
 
         An unreadable one comes back suspended and empty, so that nothing is told until a readable request.
         """
-        value = self._consents.get(key)
+        value = self.subjects.consent(key)
         if value is None:
             return None
         return decode_consent_state(value) or ConsentState(
@@ -78,26 +79,19 @@ class PartitionStore:
 
     def state(self, key: bytes) -> SubjectState:
         """Return what processing remembers of a subject. Never raises."""
-        return self._states.get(key, EMPTY_STATE)
+        return self.subjects.state(key)
 
-    def load_consents(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> None:
+    def load_consents(self, batch: RecordBatch) -> None:
         """Take in a run of `consent.state` records in log order; null values delete."""
-        known = self._consents
-        known.update(zip(keys, values, strict=True))  # type: ignore[arg-type]
-        if None in values:
-            for key in keys:
-                if key is not None and known.get(key, b"") is None:
-                    del known[key]
+        self.subjects.load_consents(batch)
         if self._prepared:
             self._prepared.clear()
 
-    def load_states(self, keys: Sequence[bytes | None], values: Sequence[bytes | None]) -> None:
-        """Take in a run of `notifier.state` records in log order.
-
-        Chunks of subjects and the position marker.
-        """
-        states = self._states
-        for key, value in zip(keys, values, strict=True):
+    def load_states(self, batch: RecordBatch) -> None:
+        """Take in a run of `notifier.state` records in log order: chunks of subjects, the position marker."""
+        states: dict[bytes, SubjectState] = {}
+        known = self.subjects.state
+        for key, value in zip(batch.keys, batch.values, strict=True):
             if key is None:
                 continue
             if key == MARKER_KEY:
@@ -105,27 +99,29 @@ class PartitionStore:
                 continue
             subject, _, suffix = key.rpartition(CHUNK_SEPARATOR)
             first_entry, entries = decode_subject_state(value) if value is not None else (0, None)
-            state = apply_chunk(states.get(subject, EMPTY_STATE), suffix, first_entry, entries)
-            if state == EMPTY_STATE:
-                states.pop(subject, None)
-            else:
-                states[subject] = state
+            state = states.get(subject) or known(subject)
+            states[subject] = apply_chunk(state, suffix, first_entry, entries)
+        for subject, state in states.items():
+            self.subjects.set_state(subject, state)
 
     def merge_consents(self, changes: Mapping[bytes, bytes | None], position: int) -> None:
         """Take in committed folds: encoded states by subject, None where the subject was deleted."""
         for key, value in changes.items():
             self._prepared.pop(key, None)
-            if value is None:
-                self._consents.pop(key, None)
-                self._states.pop(key, None)
-            else:
-                self._consents[key] = value
+            self.subjects.put_consent(key, value)
         self.positions = self.positions._replace(consents=max(position, self.positions.consents))
 
     def merge_states(
-        self, changes: Mapping[bytes, SubjectState], marker: PositionMarker, position: int
+        self,
+        changes: Mapping[bytes, SubjectState],
+        marker: PositionMarker,
+        position: int,
+        stamp: int | None = None,
     ) -> None:
-        """Take in the committed overlay of a batch."""
-        self._states.update(changes)
+        """Take in the committed overlay of a batch; `stamp` names what the compiled path staged."""
+        if stamp is not None:
+            self.subjects.commit(stamp)
+        for key, state in changes.items():
+            self.subjects.set_state(key, state)
         self.marker = marker
         self.positions = self.positions._replace(states=max(position, self.positions.states))

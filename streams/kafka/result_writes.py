@@ -51,6 +51,11 @@ class ResultWriter:
     def outputs(self, result: BatchResult, previous_hash: str | None) -> tuple[WriteSet, str]:
         """Return notifications, dead letters and decisions of a batch, and the chain's new head."""
         writes = WriteSet()
+        encoded, written = result.encoded, None
+        if encoded is not None:
+            for partition, records, count in encoded.deliveries:
+                writes.add_encoded(DELIVERY, partition, records, count, result.decided_at)
+            written = (encoded.runs, encoded.run_count, encoded.rows, encoded.row_count)
         for output in result.outputs:
             writes.add(
                 DELIVERY, self._recipient_partition(output.key), output.key, output.value, output.headers
@@ -70,17 +75,21 @@ class ResultWriter:
             tuple(result.no_consent_runs),
             tuple(result.rows),
         )
-        value, head = encode_decision_batch(batch, previous_hash)
+        value, head = encode_decision_batch(batch, previous_hash, written)
         writes.add(DECISIONS, self._partition, str(self._partition).encode(), value)
         return writes, head
 
     def states(
-        self, changes: Mapping[bytes, SubjectState], store: PartitionStore, marker: PositionMarker
+        self, result: BatchResult | None, store: PartitionStore, marker: PositionMarker
     ) -> WriteSet:
-        """Return the changed chunks of subject states and the position marker."""
+        """Return the changed chunks of subject states (none without a result) and the position marker."""
         writes = WriteSet()
-        for key, after in changes.items():
-            self._chunks(key, store.state(key), after, writes)
+        if result is not None:
+            if result.encoded is not None:
+                for records, count in result.encoded.states:
+                    writes.add_encoded(NOTIFIER_STATE, self._partition, records, count, result.decided_at)
+            for key, after in result.states.items():
+                self._chunks(key, store.state(key), after, writes)
         writes.add(NOTIFIER_STATE, self._partition, MARKER_KEY, encode_position_marker(marker))
         return writes
 

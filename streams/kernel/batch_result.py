@@ -5,7 +5,10 @@ Everything that one transaction writes, and the overlay that is merged when it d
 May import wire and core. Read next: `interpret.py`.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TypeVar
 
 from streams.core.codes import Fate, Kind, Reason
 from streams.core.subject_state import SubjectState
@@ -13,6 +16,7 @@ from streams.wire.codec import DecisionRow, InputRange, OffsetRun
 
 HeaderList = list[tuple[str, bytes]]
 Counts = dict[tuple[Fate, Reason | None, Kind | None], int]
+_Code = TypeVar("_Code", bound=IntEnum)
 
 
 @dataclass(slots=True)
@@ -37,6 +41,31 @@ class DeadLetter:
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What the compiled path wrote: bytes that stand in the place of `rows`, `outputs` and run lists.
+
+    Attributes:
+        stamp: names what the decision staged in the packed memory.
+        deliveries: record batches for `messenger-delivery`: partition, encoded records, how many.
+        states: record batches for `notifier.state`: encoded records, how many.
+        rows, row_count: encoded decisions.
+        runs, run_count: encoded runs of records without consent.
+        holder_counts: per topic, decisions by (fate, reason, kind).
+        occurred_ms: how many notifications go back to a record of each time, for latency.
+    """
+
+    stamp: int
+    deliveries: list[tuple[int, bytes, int]]
+    states: list[tuple[bytes, int]]
+    rows: bytes
+    row_count: int
+    runs: bytes
+    run_count: int
+    holder_counts: dict[str, Counts]
+    occurred_ms: dict[int, int]
+
+
 @dataclass(slots=True)
 class BatchResult:
     """What became of the records of one transaction.
@@ -48,6 +77,8 @@ class BatchResult:
         states: subject states after the batch, by key; merged only after the commit.
         consent_next_offset: consent requests below it were folded.
         decided_at: the one decision time, UTC milliseconds.
+        encoded: what the compiled path wrote, None on the interpreted one; `rows`, `outputs` and
+            `no_consent_runs` are empty then, and `states` holds the subjects that left for the Python path.
     """
 
     partition: int
@@ -60,6 +91,23 @@ class BatchResult:
     outputs: list[Output] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     states: dict[bytes, SubjectState] = field(default_factory=dict)
+    encoded: Encoded | None = None
+
+    def holder_counts(self) -> dict[str, Counts]:
+        """Return, per topic, how many decisions of holders met each (fate, reason, kind)."""
+        if self.encoded is not None:
+            return self.encoded.holder_counts
+        alike = Counter((row.topic, row.outcome, row.reason, row.kind) for row in self.rows)
+        counts: dict[str, Counts] = {}
+        for (topic, outcome, reason, kind), count in alike.items():
+            counts.setdefault(topic, {})[Fate(outcome), _member(Reason, reason), _member(Kind, kind)] = count
+        return counts
+
+    def notified_ms(self) -> dict[int, int]:
+        """Return how many notifications go back to a record of each time."""
+        if self.encoded is not None:
+            return self.encoded.occurred_ms
+        return Counter(output.occurred_ms for output in self.outputs)
 
     def total_counts(self) -> Counts:
         """Return the counts over all topics."""
@@ -73,3 +121,7 @@ class BatchResult:
     def records(self) -> int:
         """Return how many records were read."""
         return sum(item.records for item in self.inputs)
+
+
+def _member(codes: type[_Code], code: int | None) -> _Code | None:
+    return None if code is None else codes(code)

@@ -77,7 +77,6 @@ class Interpreter:
         headers = NotificationHeaders(
             self._app_id, self._partition, consent_next_offset, self._policy.version, now_ms
         )
-        self._misroute.begin(now_ms)
         for batch in batches:
             self._decide_batch(batch, view, result, headers)
         return result
@@ -85,43 +84,60 @@ class Interpreter:
     def _decide_batch(
         self, batch: RecordBatch, view: SubjectView, result: BatchResult, headers: NotificationHeaders
     ) -> None:
-        topic, offsets, keys, values = batch.topic, batch.offsets, batch.keys, batch.values
-        counts, event_type = result.counts.setdefault(topic, {}), _EVENT_TYPE[topic]
-        lookup, now, limit = view.prepared, result.decided_at, self._max_value_bytes
+        topic, offsets, values = batch.topic, batch.offsets, batch.values
+        counts = result.counts.setdefault(topic, {})
+        lookup, limit, is_misrouted = view.prepared, self._max_value_bytes, self._misroute.is_misrouted
         runs = _Runs(topic)
-        for index, key in enumerate(keys):
-            offset, value = offsets[index], values[index]
-            if not key:
+        for index, key in enumerate(batch.keys):
+            value = values[index]
+            if (
+                key
+                and (value is None or len(value) <= limit)
+                and lookup(key) is None
+                and not is_misrouted(key)
+            ):
+                runs.add(offsets[index])
+            else:
                 runs.close()
-                self._rejected(batch, index, Reason.NO_KEY, "no_key", result)
-                continue
-            if value is not None and len(value) > limit:
-                runs.close()
-                self._rejected(batch, index, Reason.TOO_LARGE, "too_large", result)
-                continue
-            consents = lookup(key)
-            if consents is None:
-                if self._misroute.is_misrouted(key):
-                    runs.close()
-                    self._rejected(batch, index, Reason.MISROUTED, "misrouted", result)
-                else:
-                    runs.add(offset)
-                continue
-            runs.close()
-            decision = closed(consents, event_type, now) or self._open(
-                batch, index, key, consents, view, result
-            )
-            if decision is None:
-                continue
-            kind = self._record(batch, index, decision, result, headers)
-            slot = (decision.fate, decision.reason, kind)
-            counts[slot] = counts.get(slot, 0) + 1
+                self.decide_record(batch, index, view, result, headers)
         runs.close()
         if runs.total:
             slot = (Fate.SUPPRESS, Reason.NO_CONSENT, None)
             counts[slot] = counts.get(slot, 0) + runs.total
             result.no_consent_runs.extend(runs.done)
-        _note_input(batch, result)
+        note_input(batch, result)
+
+    def decide_record(
+        self,
+        batch: RecordBatch,
+        index: int,
+        view: SubjectView,
+        result: BatchResult,
+        headers: NotificationHeaders,
+    ) -> None:
+        """Decide one record that is in no run of records without consent, and write into `result`.
+
+        Never raises for what records contain.
+        """
+        key, value = batch.key(index), batch.value(index)
+        if not key:
+            self._rejected(batch, index, Reason.NO_KEY, "no_key", result)
+            return
+        if value is not None and len(value) > self._max_value_bytes:
+            self._rejected(batch, index, Reason.TOO_LARGE, "too_large", result)
+            return
+        consents = view.prepared(key)
+        if consents is None:
+            self._rejected(batch, index, Reason.MISROUTED, "misrouted", result)
+            return
+        decision = closed(consents, _EVENT_TYPE[batch.topic], result.decided_at) or self._open(
+            batch, index, key, consents, view, result
+        )
+        if decision is None:
+            return
+        kind = self._record(batch, index, decision, result, headers)
+        counts, slot = result.counts.setdefault(batch.topic, {}), (decision.fate, decision.reason, kind)
+        counts[slot] = counts.get(slot, 0) + 1
 
     def _open(
         self,
@@ -191,7 +207,7 @@ class Interpreter:
             _row(batch.topic, batch.offset(index), None, HolderDecision(None, Fate.REJECT, reason, rule))
         )
         self._dead_letter(batch, index, reason, result)
-        counts, slot = result.counts[batch.topic], (Fate.REJECT, reason, None)
+        counts, slot = result.counts.setdefault(batch.topic, {}), (Fate.REJECT, reason, None)
         counts[slot] = counts.get(slot, 0) + 1
 
     def _dead_letter(self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult) -> None:
@@ -240,7 +256,7 @@ def _row(topic: str, offset: int, event_id: str | None, holder: HolderDecision) 
     )
 
 
-def _note_input(batch: RecordBatch, result: BatchResult) -> None:
+def note_input(batch: RecordBatch, result: BatchResult) -> None:
     """Extend the topic's input range by this batch; a batch without records only moves its end."""
     inputs = result.inputs
     known = inputs[-1] if inputs and inputs[-1].topic == batch.topic else None

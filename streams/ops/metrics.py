@@ -152,12 +152,15 @@ class Histogram(Collector):
         self._counts = [0] * (len(spec.buckets) + 1)
         self._sum = 0.0
 
-    def observe(self, seconds: Iterable[float]) -> None:
-        """Count every value in the first bucket whose bound is not below it. Never raises."""
+    def observe(self, seconds: Mapping[float, int]) -> None:
+        """Count every value, as often as it says, in the first bucket whose bound is not below it.
+
+        Never raises.
+        """
         bounds, counts = self._spec.buckets, self._counts
-        for value in seconds:
-            counts[bisect_left(bounds, value)] += 1
-            self._sum += value
+        for value, count in seconds.items():
+            counts[bisect_left(bounds, value)] += count
+            self._sum += value * count
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
         """Give the cumulative buckets to the registry."""
@@ -214,7 +217,7 @@ class Metrics:
         fates: Mapping[tuple[str, str | None], int],
         decisions: Mapping[tuple[str, str | None], int],
         notified_kinds: Mapping[str, int],
-        append_latencies_s: Sequence[float],
+        append_latencies_s: Mapping[float, int],
         lag_records: int,
         lag_seconds: float,
         transaction_seconds: float,
@@ -222,7 +225,8 @@ class Metrics:
         """Count one batch of one topic after its transaction was merged.
 
         Keys are names of `Fate`, `Reason` (None for none) and `Kind` in `core.codes`; `fates` count records,
-        `decisions` count holders; latencies and durations are seconds; the lag is what is left after it.
+        `decisions` count holders; latencies and durations are seconds; the lag is what is left after
+        it. Latencies come with how often each was seen.
         """
         records = self._counters["notifier_records_total"]
         for (fate, reason), count in fates.items():
@@ -239,7 +243,7 @@ class Metrics:
 
     def barrier_wait(self, partition: int, seconds: float) -> None:  # noqa: ARG002 - 24 partitions times 15 buckets are not worth their series
         """Observe how long a batch of a partition waited for consent."""
-        self._histograms["notifier_barrier_wait_seconds"].observe((seconds,))
+        self._histograms["notifier_barrier_wait_seconds"].observe({seconds: 1})
 
     def restore_progress(self, partition: int, topic: str, done: int, total: int) -> None:
         """Show how many of `total` records of a state topic were read back; nothing to read is done."""
@@ -249,7 +253,7 @@ class Metrics:
     def transaction(self, outcome: TransactionOutcome, seconds: float) -> None:
         """Count a transaction's end and observe its duration."""
         self._counters["notifier_transactions_total"].labels(outcome).inc()
-        self._histograms["notifier_transaction_seconds"].observe((seconds,))
+        self._histograms["notifier_transaction_seconds"].observe({seconds: 1})
 
     def fold(self, outcome: str, reason: str | None, count: int) -> None:
         """Count folded consent requests; names are those of ConsentOutcome and RefusalReason."""

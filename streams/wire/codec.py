@@ -22,6 +22,7 @@ from streams.wire.decision_codec import (
     OffsetRun,
     decode_decision_batch,
     encode_decision_batch,
+    encode_decision_row,
     verify_hash,
 )
 from streams.wire.event_codec import decode_event, decode_notification, encode_event, encode_notification
@@ -59,6 +60,7 @@ __all__ = [
     "encode_consent_result",
     "encode_consent_state",
     "encode_decision_batch",
+    "encode_decision_row",
     "encode_event",
     "encode_notification",
     "encode_position_marker",

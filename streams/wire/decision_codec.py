@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 from streams.core.codes import Fate, Kind, Reason
 from streams.wire.frame import FRAME_BYTES, framed_readers, framed_writer, read_own
+from streams.wire.plan import item_schema
 from streams.wire.schemas import our_schemas
-from streams.wire.varint import write_string
+from streams.wire.varint import write_long, write_string
+from streams.wire.write_plan import compile_writer
 
 
 class InputRange(NamedTuple):
@@ -83,19 +85,37 @@ _TYPES = {
     "Decision": DecisionRow,
 }
 _READERS = framed_readers(our_schemas(), "decision_batch", _TYPES)
-_write = framed_writer(our_schemas(), "decision_batch", {"Decision": (("holder", "consent_version"),)})
+_ROW_RUNS = {"Decision": (("holder", "consent_version"),)}
+_write = framed_writer(our_schemas(), "decision_batch", _ROW_RUNS)
+_write_row = compile_writer(item_schema(our_schemas().current("decision_batch").avro, "decisions"), b"", _ROW_RUNS)
 _EMPTY = write_string("")
+_NO_ITEMS = write_long(0)
 _HASH = re.compile("([0-9a-f]{64})?")
 _HASH_BYTES = len(write_string("0" * 64))
 
 
-def encode_decision_batch(batch: DecisionBatch, previous_hash: str | None) -> tuple[bytes, str]:
+def encode_decision_row(row: DecisionRow) -> bytes:
+    """Write one decision as it stands in a batch. Raises ValueError or IndexError for what cannot be held."""
+    return _write_row(row)
+
+
+def encode_decision_batch(
+    batch: DecisionBatch,
+    previous_hash: str | None,
+    written: tuple[bytes, int, bytes, int] | None = None,
+) -> tuple[bytes, str]:
     """Write a batch with its frame and return it with its hash, the next batch's `previous_hash`.
 
     `previous_hash` is the chain's head in hexadecimal, empty at its start, None where no chain is kept (then
-    the hash is empty too). Raises ValueError or IndexError for what the schema cannot hold.
+    the hash is empty too). `written`: runs, how many, decisions, how many, where they are encoded already and
+    the batch's own are empty. Raises ValueError or IndexError for what the schema cannot hold.
     """
     value = _write(batch._replace(previous_hash=previous_hash or "", hash=""))
+    if written is not None:
+        runs, run_count, rows, row_count = written
+        end = write_string(previous_hash or "") + _EMPTY
+        head = value[: -len(end) - 2 * len(_NO_ITEMS)]
+        value = b"".join((head, _array(runs, run_count), _array(rows, row_count), end))
     if previous_hash is None:
         return value, ""
     own_hash = _hash(value, previous_hash)
@@ -114,6 +134,11 @@ def verify_hash(value: bytes) -> bool:
     if not batch.hash or not _HASH.fullmatch(batch.previous_hash):
         return False
     return _hash(value[:-_HASH_BYTES] + _EMPTY, batch.previous_hash) == batch.hash
+
+
+def _array(items: bytes, count: int) -> bytes:
+    """Return encoded items as an array of one block."""
+    return write_long(count) + items + _NO_ITEMS if count else _NO_ITEMS
 
 
 def _hash(value: bytes, previous_hash: str) -> str:

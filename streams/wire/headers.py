@@ -33,14 +33,14 @@ class NotificationHeaders:
     """Headers of the notifications of one batch; what does not change within it is made once.
 
     `decided_at` is UTC milliseconds; `consent_next_offset` is the offset in consent.requests below which all
-    was folded.
+    was folded. `constant` are those that all of them have.
     """
 
     def __init__(
         self, app_id: str, partition: int, consent_next_offset: int, policy_version: str, decided_at: int
     ) -> None:
         self._partition = partition
-        self._constant: Headers = [
+        self.constant: Headers = [
             ("ce_specversion", b"1.0"),
             ("ce_source", f"/notifier/{app_id}/{partition}".encode()),
             ("ce_type", EVENT_TYPE.encode()),
@@ -52,7 +52,7 @@ class NotificationHeaders:
     def of(self, notification_id: str, topic: str, offset: int, traceparent: bytes | None) -> Headers:
         """Return the headers of one notification; `traceparent`, the input's, is passed on if it is valid."""
         headers = [
-            *self._constant,
+            *self.constant,
             ("ce_id", notification_id.encode()),
             ("notifier.source", f"{topic}/{self._partition}/{offset}".encode()),
         ]

@@ -65,6 +65,11 @@ def in_full(schema: Json, seen: dict[str, Json] | None = None) -> Json:
             return schema
 
 
+def item_schema(record: Json, field: str) -> Json:
+    """Return the schema of the items of a record's array. Raises StopIteration for a field it does not have."""
+    return next(item["type"]["items"] for item in in_full(record)["fields"] if item["name"] == field)
+
+
 def null_index(union: Json) -> int:
     """Return where null stands in a union of null and one other type."""
     return next(index for index, branch in enumerate(union) if branch["type"] == "null")

@@ -6,12 +6,11 @@ Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from streams.core.codes import Fate, Kind, Reason
-from streams.core.policy import Policy
 from streams.core.prepared import PreparedConsent
 from streams.core.subject_state import SubjectState
 from streams.kernel.batch_result import BatchResult, Counts, Encoded, HeaderList
@@ -25,18 +24,21 @@ from streams.kernel.compiled.raw_batch import RawRecordBatch
 from streams.kernel.compiled.subjects import PackedSubjects
 from streams.kernel.compiled.tables import FATES, KIND_COUNT, REASONS, TABLES, policy_numbers
 from streams.kernel.compiled.types import Bytes, Ints, Longs
-from streams.kernel.interpret import MAX_VALUE_BYTES, Interpreter, SubjectView, note_input
+from streams.kernel.interpret import Interpreter, SubjectView, note_input
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import encode_decision_row
 from streams.wire.headers import NotificationHeaders
+from streams.wire.partition import partition_of
 from streams.wire.schemas import our_schemas
 from streams.wire.topics import EVENT_TOPICS
 from streams.wire.varint import write_bytes, write_long, write_string
 
+if TYPE_CHECKING:
+    from streams.kernel.path import Setup
+
 FIRST_BYTES = 1 << 20
 FIELDS, TEXT_BYTES, BODY_BYTES = 32, 1 << 14, 1 << 17
 STATE_RECORD_BYTES = 1 << 15
-EVENT_FIRST, EVENT_END = 0, len(EVENT_TOPICS)
 
 _STATE_FRAME = np.frombuffer(our_schemas().current("subject_state").frame, np.uint8)
 _NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
@@ -51,56 +53,44 @@ class Survivor(NamedTuple):
 
 
 class CompiledDecider:
-    """Decides batches of one partition number; arguments as of `Interpreter`, and these.
+    """Decides batches of one partition number.
 
     Args:
-        deliveries: partitions of `messenger-delivery`.
-        batch_bytes: about how large a record batch of outputs becomes, before compression.
+        setup: see `path.Setup`.
+        subjects: the partition number's.
     """
 
-    def __init__(
-        self,
-        app_id: str,
-        partition: int,
-        partitions: int,
-        policy: Policy,
-        *,
-        deliveries: int,
-        batch_bytes: int,
-        replay: bool,
-        max_value_bytes: int = MAX_VALUE_BYTES,
-    ) -> None:
-        self._app_id = app_id
-        self._partition = partition
-        self._policy = policy
-        self._batch_bytes = batch_bytes
-        self._deliveries = deliveries
+    def __init__(self, setup: "Setup", subjects: PackedSubjects) -> None:
+        self._app_id = setup.app_id
+        self._partition = setup.partition
+        self._policy = setup.policy
+        self._batch_bytes = setup.batch_bytes
+        self._deliveries = setup.deliveries
+        self._subjects = subjects
         self._interpreter = Interpreter(
-            app_id, partition, partitions, policy, replay=replay, max_value_bytes=max_value_bytes
+            setup.app_id,
+            setup.partition,
+            setup.partitions,
+            setup.policy,
+            replay=setup.replay,
+            max_value_bytes=setup.max_value_bytes,
         )
-        self._number = np.concatenate((
-            np.array([0, 0, partition, partitions, deliveries, replay, max_value_bytes, 0, 0], np.int64),
-            policy_numbers(policy),
-        ))  # fmt: skip
+        number = [0, 0, setup.partition, setup.partitions, setup.deliveries, setup.replay, setup.max_value_bytes]
+        self._number = np.concatenate((np.array([*number, 0], np.int64), policy_numbers(setup.policy)))
 
     def decide(
-        self,
-        batches: Sequence[RecordBatch],
-        view: SubjectView,
-        subjects: PackedSubjects,
-        consent_next_offset: int,
-        now_ms: int,
+        self, batches: Sequence[RecordBatch], view: SubjectView, consent_next_offset: int, now_ms: int
     ) -> BatchResult:
         """Decide every record of `batches` (grouped by topic, each in offset order) at one moment.
 
         Returns one BatchResult whose outputs, rows and states are encoded. Never raises for what records
         contain. Source: docs/rules.md.
         """
+        subjects = self._subjects
         result = BatchResult(self._partition, now_ms, consent_next_offset)
         headers = NotificationHeaders(
             self._app_id, self._partition, consent_next_offset, self._policy.version, now_ms
         )
-        self._interpreter.begin(now_ms)
         subjects.begin()
         buffers = _buffers()
         buffers.begin(sum(map(len, batches)))
@@ -144,7 +134,6 @@ class CompiledDecider:
         plan = event_plans()[event_type]
         number = self._number.copy()
         number[of_join.EVENT_TYPE], number[of_join.NOW] = event_type, now_ms
-        number[of_join.CONSTANT_HEADERS] = len(constant)
         source = f"{topic}/{self._partition}/".encode()
         call = Call(
             number,
@@ -220,7 +209,7 @@ class CompiledDecider:
             ends = at[count] + np.cumsum([len(tail) for tail in tails], dtype=np.int64)
             at = np.concatenate((at, ends))
             order = np.concatenate((order, np.array(orders, np.int64)))
-            theirs = [self._interpreter.delivery_partition(output.key, self._deliveries) for output in result.outputs]
+            theirs = [partition_of(output.key, self._deliveries) for output in result.outputs]
             partition = np.concatenate((partition, np.array(theirs, np.int32)))
             place = np.argsort(order, kind="stable").astype(np.int32)
         else:

@@ -89,8 +89,8 @@ balance_step, shipment_step = _TWINS["balance_step"], _TWINS["shipment_step"]
 DONE, NO_ROOM, NO_MEMORY = 0, 1, 2
 """Why `join` stopped: all records done, outputs to be made room for, memory to be made room for."""
 
-EVENT_TYPE, NOW, PARTITION, PARTITIONS, DELIVERIES, IS_REPLAY, MAX_VALUE, ORDER, CONSTANT_HEADERS = range(9)
-FUTURE_TOLERANCE, REMEMBER_MS, SEEN_LIMIT, TOLD_LIMIT, MAX_AGE = range(9, 14)
+EVENT_TYPE, NOW, PARTITION, PARTITIONS, DELIVERIES, IS_REPLAY, MAX_VALUE, ORDER = range(8)
+FUTURE_TOLERANCE, REMEMBER_MS, SEEN_LIMIT, TOLD_LIMIT, MAX_AGE = range(8, 13)
 """Places in `Call.number`; from MAX_AGE on the ages by kind."""
 
 OUT_USED, OUT_COUNT, ROWS_USED, ROW_COUNT, RUNS_USED, RUN_COUNT, SURVIVORS, RUN_OPEN = range(8)
@@ -128,7 +128,8 @@ class Call(NamedTuple):
     Attributes:
         number: see the places above.
         topic: its name as an Avro string.
-        headers: the headers that every notification of this decision has, encoded, CONSTANT_HEADERS of them.
+        headers: the headers that every notification of this decision has, encoded; HEADERS counts
+            them and the two that differ.
         source: the text `topic/partition/`.
         frames: schema ids of the versions that `plans` read.
     """

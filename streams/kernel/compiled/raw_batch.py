@@ -17,6 +17,7 @@ from streams.kernel.compiled.records import (
     index_records,
 )
 from streams.kernel.record_batch import NO_HEADERS, Headers, RecordBatch
+from streams.wire.varint import write_bytes, write_long, write_string
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -91,6 +92,28 @@ class RawRecordBatch(RecordBatch):
         self.columns = columns
         self.position = position
         self.next_offset = next_offset
+
+    @classmethod
+    def of(cls, batch: RecordBatch) -> "RawRecordBatch":
+        """Return a batch of lists as one over bytes: legacy batches, and records made by hand."""
+        data = bytearray()
+        places: list[tuple[int, ...]] = []
+        for key, value, headers in zip(batch.keys, batch.values, batch.headers, strict=True):
+            key_place, value_place = len(data), len(data) + len(key or b"")
+            data += (key or b"") + (value or b"")
+            sizes = (-1 if key is None else len(key), -1 if value is None else len(value))
+            places.append((key_place, sizes[0], value_place, sizes[1], len(data), len(headers)))
+            for name, content in headers:
+                data += write_string(name)
+                data += write_long(-1) if content is None else write_bytes(content)
+        narrow = np.array(places, np.int32).reshape(-1, NARROW_ROWS)
+        columns = RecordColumns(
+            np.array(batch.offsets, np.int64),
+            np.array(batch.timestamps_ms, np.int64),
+            *(np.ascontiguousarray(narrow[:, column]) for column in range(NARROW_ROWS)),
+        )
+        buffer = np.frombuffer(bytes(data) + b"\0", np.uint8)
+        return cls(batch.topic, batch.partition, buffer, columns, batch.position, batch.next_offset)
 
     def __getattr__(self, name: str) -> Any:
         make = _MADE_WHEN_ASKED.get(name)

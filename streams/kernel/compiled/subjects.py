@@ -238,18 +238,31 @@ class PackedSubjects:
             self._table.clear(-1)
             of_index.rebuild_table(self.index)
 
+    def compact(self) -> None:
+        """Move what is stored together, without what was left behind; no transaction may be under way."""
+        self._compact_index()
+        self._compact_memory()
+
     def _compact_if_worth_it(self) -> None:
-        garbage, used = self._counters[of_index.GARBAGE], self._counters[of_index.ARENA_USED]
-        if garbage > GARBAGE_LEAST and 2 * garbage > used:
-            smaller = GrowingArray(np.uint8, int(used - garbage) * 5 // 4 + FIRST_ARENA)
-            of_index.compact(self.index, smaller.array)
-            self._arena = smaller
-        garbage = self._memory_counters[of_memory.GARBAGE]
-        used = self._memory_counters[of_memory.ARENA_USED]
-        if garbage > GARBAGE_LEAST and 2 * garbage > used:
-            smaller = GrowingArray(np.uint8, int(used) + FIRST_ARENA)
-            of_memory.compact(self.memory, smaller.array)
-            self._memory_arena = smaller
+        if _is_worth_it(self._counters[of_index.GARBAGE], self._counters[of_index.ARENA_USED]):
+            self._compact_index()
+        counters = self._memory_counters
+        if _is_worth_it(counters[of_memory.GARBAGE], counters[of_memory.ARENA_USED]):
+            self._compact_memory()
+
+    def _compact_index(self) -> None:
+        smaller = GrowingArray(np.uint8, int(self._counters[of_index.ARENA_USED]) + FIRST_ARENA)
+        of_index.compact(self.index, smaller.array)
+        self._arena = smaller
+
+    def _compact_memory(self) -> None:
+        smaller = GrowingArray(np.uint8, int(self._memory_counters[of_memory.ARENA_USED]) + FIRST_ARENA)
+        of_memory.compact(self.memory, smaller.array)
+        self._memory_arena = smaller
+
+
+def _is_worth_it(garbage: int, used: int) -> bool:
+    return bool(garbage > GARBAGE_LEAST and 2 * garbage > used)
 
 
 def _bytes(data: bytes) -> Bytes:
