@@ -1,13 +1,12 @@
 """Whether one version of a schema can read what another wrote.
 
-Avro's schema resolution, as far as our types go; the promotions of numbers are left out on purpose, because
-our own readers do not make them. Imports `plan`. Read next: `schema_rules.py`.
+Avro's schema resolution, as far as our types go. Imports `plan`. Read next: `schema_rules.py`.
 Source: Avro 1.12 specification, "Schema resolution".
 """
 
 from collections.abc import Iterator
 
-from streams.wire.plan import Json, in_full
+from streams.wire.plan import Json, in_full, is_read_as
 
 
 def unreadable(writer: Json, reader: Json) -> list[str]:
@@ -23,14 +22,12 @@ def _faults(writer: Json, reader: Json, path: str) -> Iterator[str]:
         for branch in writer:
             yield from _faults(branch, reader, path)
     elif isinstance(reader, list):
-        faults = [
-            list(_faults(writer, branch, path)) for branch in reader if branch["type"] == writer["type"]
-        ]
+        faults = [list(_faults(writer, branch, path)) for branch in reader if is_read_as(writer, branch)]
         if not faults:
             yield f"{path}: {writer['type']} may have been written, and no branch reads it"
         elif all(faults):
             yield from faults[0]
-    elif writer["type"] != reader["type"]:
+    elif not is_read_as(writer, reader):
         yield f"{path}: {writer['type']} was written where {reader['type']} is read"
     elif writer["type"] == "array":
         yield from _faults(writer["items"], reader["items"], f"{path}[]")

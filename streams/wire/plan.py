@@ -13,6 +13,15 @@ from typing import Any
 MAX_ITEMS = 100_000
 """Most items of one array; a count in foreign bytes costs nothing to write and everything to believe."""
 
+ONE_BYTE_SYMBOLS = 64
+"""So many symbols have indexes of one byte. Our enums have no more (`schema_rules.py`), another's may."""
+
+PROMOTIONS = frozenset({("int", "long"), ("string", "bytes"), ("bytes", "string")})
+"""Types that differ and still read: (written, read). Numbers with fractions have no place in our schemas.
+
+Source: Avro 1.12 specification, "Schema resolution".
+"""
+
 Json = Any
 Types = Mapping[str, type]
 
@@ -73,6 +82,11 @@ def item_schema(record: Json, field: str) -> Json:
 def null_index(union: Json) -> int:
     """Return where null stands in a union of null and one other type."""
     return next(index for index, branch in enumerate(union) if branch["type"] == "null")
+
+
+def is_read_as(writer: Json, reader: Json) -> bool:
+    """Tell whether what the one type wrote is read as the other, names and contents aside."""
+    return writer["type"] == reader["type"] or (writer["type"], reader["type"]) in PROMOTIONS
 
 
 def indent(lines: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 A reader knows the writer's schema and ours, and gives our tuple: fields in our order, added ones by default,
 dropped ones read and left, enums as integers by symbol, logical types as raw longs, arrays as tuples, an
-array of an enum as a set of bits (`1 << symbol`).
+array of an enum as a set of bits (`1 << symbol`), an int as a long and text as bytes (or back) if so asked.
 
 Foreign bytes meet no recursion, counts are capped, and a number, index or flag that no writer makes is
 refused. A size that reaches over the end makes the next read raise IndexError, or, after the last field, the
@@ -13,7 +13,17 @@ end differ from the data's: so sizes themselves need no check. Imports `plan`, `
 from collections.abc import Callable
 from typing import Any
 
-from streams.wire.plan import MAX_ITEMS, Json, Source, Types, in_full, indent, null_index
+from streams.wire.plan import (
+    MAX_ITEMS,
+    ONE_BYTE_SYMBOLS,
+    Json,
+    Source,
+    Types,
+    in_full,
+    indent,
+    is_read_as,
+    null_index,
+)
 from streams.wire.varint import INT_MAX, INT_MIN, UndecodableError, read_more, read_size
 
 Reader = Callable[[bytes, int], Any]
@@ -54,7 +64,8 @@ class _ReadPlan(Source):
             index, ours = missing.pop(field["name"], (None, field))
             body += self.read(field["type"], ours["type"], "_" if index is None else f"f{index}")
         body += [
-            f"f{index} = {self.constant(_default(field, self.types))}" for index, field in missing.values()
+            f"f{index} = {self.constant(default_value(field, self.types))}"
+            for index, field in missing.values()
         ]
         values = "".join(f"f{index}, " for index in range(len(reader["fields"])))
         cls = self.types.get(reader["name"])
@@ -66,7 +77,7 @@ class _ReadPlan(Source):
             return self.union(writer, reader, to)
         if isinstance(reader, list):
             reader = reader[1 - null_index(reader)]
-        if reader["type"] != writer["type"]:
+        if not is_read_as(writer, reader):
             msg = f"{writer['type']} was written where {reader['type']} is read"
             raise ValueError(msg)
         match writer["type"]:
@@ -80,9 +91,12 @@ class _ReadPlan(Source):
                     _REFUSE,
                 ]
             case "string":
-                return [*_SIZE, f"{to} = data[at:stop].decode()", "at = stop"]
+                # a string is UTF-8, whoever reads it
+                back = ".encode()" if reader["type"] == "bytes" else ""
+                return [*_SIZE, f"{to} = data[at:stop].decode(){back}", "at = stop"]
             case "bytes":
-                return [*_SIZE, f"{to} = data[at:stop]", "at = stop"]
+                text = ".decode()" if reader["type"] == "string" else ""
+                return [*_SIZE, f"{to} = data[at:stop]{text}", "at = stop"]
             case "boolean":
                 return [*_BYTE, "if n > 1:", _REFUSE, f"{to} = n == 1"]
             case "enum":
@@ -105,11 +119,11 @@ class _ReadPlan(Source):
         return [*_BYTE, *is_null, f"elif n == {2 - 2 * null}:", *indent(some), "else:", _REFUSE]
 
     def enum(self, writer: Json, reader: Json, to: str) -> list[str]:
-        known = {symbol: index for index, symbol in enumerate(reader["symbols"])}
-        indexes = tuple(known.get(symbol, known[reader["default"]]) for symbol in writer["symbols"])
+        indexes = symbol_indexes(writer, reader)
         is_same = indexes == tuple(range(len(indexes)))
         value = f"{to} = n >> 1" if is_same else f"{to} = {self.constant(indexes)}[n >> 1]"
-        return [*_BYTE, f"if n & 1 or n > {2 * len(indexes) - 2}:", _REFUSE, value]
+        first = _BYTE if len(indexes) <= ONE_BYTE_SYMBOLS else _LONG
+        return [*first, f"if n & 1 or n > {2 * len(indexes) - 2}:", _REFUSE, value]
 
     def nested(self, writer: Json, reader: Json) -> str:
         """Add the function of a record inside another, `(data, at) -> (value, at)`, and return its name."""
@@ -143,7 +157,24 @@ class _ReadPlan(Source):
         return function
 
 
-def _default(field: Json, types: Types) -> Any:
+def symbol_indexes(writer: Json, reader: Json) -> tuple[int, ...]:
+    """Return, for each symbol of the writer's enum, its index in the reader's, or that of the default.
+
+    Raises ValueError if a symbol has neither.
+    """
+    known = {symbol: index for index, symbol in enumerate(reader["symbols"])}
+    try:
+        return tuple(known[symbol if symbol in known else reader["default"]] for symbol in writer["symbols"])
+    except KeyError:
+        msg = f"{reader['name']} has no default, and lacks symbols that may have been written"
+        raise ValueError(msg) from None
+
+
+def default_value(field: Json, types: Types) -> Any:
+    """Return what a reader gives for a field that was not written.
+
+    Raises ValueError if it has no default.
+    """
     if "default" not in field:
         msg = f"field {field['name']} has no default and was not written"
         raise ValueError(msg)
@@ -157,6 +188,8 @@ def _value(schema: Json, default: Json, types: Types) -> Any:
             return _value(first, default, types)
         case {"type": "enum", "symbols": symbols}:
             return symbols.index(default)
+        case {"type": "bytes"}:
+            return default.encode("latin-1")
         case {"type": "array", "items": {"type": "enum", "symbols": symbols}}:
             return sum({1 << symbols.index(symbol) for symbol in default})
         case {"type": "array", "items": items}:
@@ -165,7 +198,7 @@ def _value(schema: Json, default: Json, types: Types) -> Any:
             values = [
                 _value(field["type"], default[field["name"]], types)
                 if field["name"] in default
-                else _default(field, types)
+                else default_value(field, types)
                 for field in fields
             ]
             return tuple.__new__(types.get(name, tuple), values)

@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from streams.core.codes import DetailLevel, Purpose
-from streams.wire.plan import Json
+from streams.wire.plan import ONE_BYTE_SYMBOLS, Json
 
 NAMESPACE = "notifier.v1"
-MAX_SYMBOLS = 64
-"""The index of a symbol is one byte."""
-
 PII = frozenset({"pseudonym", "personal", "financial"})
 PERSONAL = frozenset(
     [
@@ -157,8 +154,8 @@ def has_unknown_symbol(name: str, avro: Json) -> Problems:
             continue
         if node.avro["symbols"][0] != "UNKNOWN" or node.avro.get("default") != "UNKNOWN":
             yield node.path, "the first symbol and the default are UNKNOWN"
-        if len(node.avro["symbols"]) > MAX_SYMBOLS:
-            yield node.path, f"more than {MAX_SYMBOLS} symbols"
+        if len(node.avro["symbols"]) > ONE_BYTE_SYMBOLS:
+            yield node.path, f"more than {ONE_BYTE_SYMBOLS} symbols"
 
 
 def has_output_tags(name: str, avro: Json) -> Problems:

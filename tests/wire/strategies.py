@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from streams.wire.plan import in_full
+from streams.wire.plan import in_full, null_index
 
 LONGS = st.integers(-(2**63), 2**63 - 1) | st.integers(-70, 70) | st.integers(2**27 - 3, 2**41 + 3)
 TEXTS = st.text(max_size=12) | st.sampled_from(["", "x" * 63, "x" * 64, "é" * 4096, "🥐" * 2048])
@@ -18,7 +18,7 @@ def values(schema: Any) -> st.SearchStrategy[Any]:
 def _of(schema: Any) -> st.SearchStrategy[Any]:
     match schema:
         case list():
-            return st.none() | _of(schema[1])
+            return st.none() | _of(schema[1 - null_index(schema)])
         case {"type": "record"}:
             return st.tuples(*(_of(field["type"]) for field in schema["fields"]))
         case {"type": "enum"}:

@@ -13,7 +13,11 @@ ENUM = {"type": "enum", "name": "E", "symbols": ["UNKNOWN", "A"], "default": "UN
 INNER = {"type": "record", "name": "I", "fields": [{"name": "x", "type": "long"}]}
 TYPES: dict[str, Any] = {
     "string": "string",
+    "bytes": "bytes",
+    "int": "int",
     "long": "long",
+    "maybe-bytes": ["null", "bytes"],
+    "maybe-int": ["null", "int"],
     "maybe-string": ["null", "string"],
     "maybe-long": ["null", "long"],
     "enum": ENUM,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from streams.wire.plan import MAX_ITEMS, in_full
 from streams.wire.read_plan import compile_reader
 from streams.wire.schemas import our_schemas
-from streams.wire.varint import UndecodableError, write_long
+from streams.wire.varint import UndecodableError, write_bytes, write_long
 from streams.wire.write_plan import compile_writer
 from tests.wire.avro_values import GOLDEN, NAMES, as_avro, fast_read, fast_write, parsed, raw_schema
 from tests.wire.strategies import values
@@ -200,6 +200,17 @@ RESOLUTIONS = {
     "symbol-added": (version(A, C), version(A, C, symbols="UNKNOWN A B NEW")),
     "symbol-dropped": (version(A, C, symbols="UNKNOWN A B NEW"), version(A, C)),
     "symbols-moved": (version(A, C), version(A, C, symbols="UNKNOWN B A")),
+    "int-read-as-long": (version('{"name": "a", "type": "int"}'), version('{"name": "a", "type": "long"}')),
+    "maybe-int-read-as-maybe-long": (version('{"name": "b", "type": ["int", "null"]}'), version(B)),
+    "string-read-as-bytes": (version(A), version('{"name": "a", "type": "bytes"}')),
+    "strings-read-as-bytes": (
+        version('{"name": "a", "type": {"type": "array", "items": "string"}}'),
+        version('{"name": "a", "type": {"type": "array", "items": "bytes"}}'),
+    ),
+    "dropped-enum-without-default": (
+        version(A, '{"name": "c", "type": {"type": "enum", "name": "F", "symbols": ["A"]}}'),
+        version(A),
+    ),
     "made-nullable": (version(A), version('{"name": "a", "type": ["null", "string"], "default": null}')),
 }
 
@@ -220,6 +231,51 @@ def _resolved(written: bytes, writer: Any, reader: Any) -> Any:
     return fastavro.schemaless_reader(io.BytesIO(written), first, second)
 
 
+BYTES_AS_STRING = compile_reader(version('{"name": "a", "type": "bytes"}'), version(A), {})
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=6) | st.text(max_size=6).map(str.encode))
+def test_bytes_are_read_as_a_string_if_they_are_utf_8(written: bytes) -> None:
+    try:
+        expected = (written.decode(),)
+    except UnicodeDecodeError:
+        with pytest.raises(UNREADABLE):
+            BYTES_AS_STRING(write_bytes(written), 0)
+    else:
+        assert BYTES_AS_STRING(write_bytes(written), 0) == expected
+
+
+def test_a_string_read_as_bytes_is_utf_8_all_the_same() -> None:
+    reader = compile_reader(version(A), version('{"name": "a", "type": "bytes"}'), {})
+    with pytest.raises(UNREADABLE):
+        reader(write_bytes(b"\xff"), 0)
+
+
+@pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
+def test_an_int_read_as_a_long_is_still_of_32_bits(value: int) -> None:
+    reader = compile_reader(*RESOLUTIONS["int-read-as-long"], {})
+    with pytest.raises(UndecodableError):
+        reader(write_long(value), 0)
+
+
+def test_a_default_of_bytes_is_bytes() -> None:
+    added = '{"name": "e", "type": "bytes", "default": "a\\u00ff"}'
+    assert compile_reader(version(A), version(A, added), {})(b"\x00", 0) == ("", b"a\xff")
+
+
+def test_an_index_of_two_bytes_is_read_where_an_enum_has_so_many_symbols() -> None:
+    symbols = ["UNKNOWN", *(f"S{index}" for index in range(1, 200))]
+    reader = compile_reader(
+        version(C, symbols=" ".join(symbols)), version(C, symbols="UNKNOWN S1 S64 S199"), {}
+    )
+    indexes = [reader(write_long(index), 0)[0] for index in range(200)]
+    assert indexes == [{1: 1, 64: 2, 199: 3}.get(index, 0) for index in range(200)]
+    for index in (-1, 200, 2**40):
+        with pytest.raises(UndecodableError):
+            reader(write_long(index), 0)
+
+
 def test_a_reader_of_versions_that_do_not_resolve_is_not_made() -> None:
     with pytest.raises(ValueError, match="no default"):
         compile_reader(version(A), version(A, '{"name": "b", "type": "long"}'), {})
@@ -227,3 +283,8 @@ def test_a_reader_of_versions_that_do_not_resolve_is_not_made() -> None:
         compile_reader(version(A), version('{"name": "a", "type": "long"}'), {})
     with pytest.raises(ValueError, match="null may have been written"):
         compile_reader(version(B), version('{"name": "b", "type": "long"}'), {})
+    with pytest.raises(ValueError, match="long was written where int is read"):
+        compile_reader(version('{"name": "b", "type": "long"}'), version('{"name": "b", "type": "int"}'), {})
+    strict = version('{"name": "c", "type": {"type": "enum", "name": "E", "symbols": ["A"]}}')
+    with pytest.raises(ValueError, match="lacks symbols"):
+        compile_reader(version(C), strict, {})

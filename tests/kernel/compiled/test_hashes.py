@@ -1,0 +1,77 @@
+"""The compiled hashes against hashlib and the interpreted ones, at every length around every block."""
+
+import hashlib
+
+import pytest
+
+pytest.importorskip("numba", reason="numba is not installed (extra `fast`): nothing is compiled")
+
+import numpy as np
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from streams.core.ids import notification_id
+from streams.kernel.compiled import hashes
+from streams.wire import partition
+from tests.kernel.compiled.arrays import array_of
+
+SHA1_WORDS = np.zeros(hashes.SHA1_WORDS, dtype=np.uint32)
+BLAKE2B_WORDS = np.zeros(hashes.BLAKE2B_WORDS, dtype=np.uint64)
+EVERY_SIZE = range(400)
+"""Six blocks of SHA-1, three of BLAKE2b."""
+
+around = st.binary(max_size=9)
+texts = st.text(max_size=80) | st.text("a\x1f", min_size=30, max_size=300)
+
+
+def uuid5(text: bytes, before: bytes = b"", behind: bytes = b"") -> bytes:
+    out = array_of(before + bytes(hashes.UUID_CHARS) + behind)
+    # what stands behind the text is not read
+    hashes.sha1_uuid5(array_of(text + behind), len(text), out, len(before), SHA1_WORDS)
+    written = out.tobytes()
+    assert (written[: len(before)], written[len(before) + hashes.UUID_CHARS :]) == (before, behind)
+    return written[len(before) : len(before) + hashes.UUID_CHARS]
+
+
+def blake2b(data: bytes, digest_size: int) -> int:
+    return int.from_bytes(hashlib.blake2b(data, digest_size=digest_size).digest(), "little")
+
+
+def patterned(size: int) -> bytes:
+    return bytes(index * 167 + 13 & 255 for index in range(size))
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, around, around)
+@example("", b"", b"")
+def test_the_uuid_is_that_of_the_notification(text: str, before: bytes, behind: bytes) -> None:
+    joined = text + "\x1f" * max(0, 3 - text.count("\x1f"))
+    expected = notification_id(*joined.split("\x1f", 3))
+    assert uuid5(joined.encode("utf-8", "surrogatepass"), before, behind) == expected.encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=40) | st.integers(0, 600).map(patterned), around, around)
+def test_other_hashes_are_those_of_the_bytes_between(data: bytes, before: bytes, behind: bytes) -> None:
+    whole, at, size = array_of(before + data + behind), len(before), len(data)
+    assert hashes.blake2b_8(whole, at, size, BLAKE2B_WORDS) == blake2b(data, 8)
+    assert hashes.blake2b_4(whole, at, size, BLAKE2B_WORDS) == blake2b(data, 4)
+    assert hashes.murmur2(whole, at, size) == partition.murmur2(data) & 0x7FFFFFFF
+
+
+def test_every_length_around_every_block() -> None:
+    for size in EVERY_SIZE:
+        data = patterned(size)
+        text = "".join(chr(97 + byte % 26) for byte in data)
+        expected = notification_id("u", "s", "RECEIPT", text)
+        assert uuid5(f"u\x1fs\x1fRECEIPT\x1f{text}".encode()) == expected.encode(), size
+        assert hashes.blake2b_8(array_of(data), 0, size, BLAKE2B_WORDS) == blake2b(data, 8), size
+        assert hashes.blake2b_4(array_of(data), 0, size, BLAKE2B_WORDS) == blake2b(data, 4), size
+        assert hashes.murmur2(array_of(data), 0, size) == partition.murmur2(data) & 0x7FFFFFFF, size
+
+
+def test_a_long_text_of_many_blocks() -> None:
+    data = patterned(1_048_576)
+    assert hashes.blake2b_8(array_of(data), 0, len(data), BLAKE2B_WORDS) == blake2b(data, 8)
+    text = "é" * 300_000
+    assert uuid5(f"u\x1fs\x1fk\x1f{text}".encode()) == notification_id("u", "s", "k", text).encode()
