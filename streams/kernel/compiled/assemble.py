@@ -10,7 +10,7 @@ import numpy as np
 from streams.kernel.compiled.bytes_out import long_size, put_bytes, put_decimal, put_long
 from streams.kernel.compiled.index import IndexArrays
 from streams.kernel.compiled.bytes_out import get_number
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, compiled_for
 from streams.kernel.compiled.memory import (
     CHUNK,
     DROPPED,
@@ -36,7 +36,7 @@ RECORD_HEAD = 16
 """Most bytes of a record before its key."""
 
 
-@compiled
+@compiled_for("int64(room, int64, int64, room, int64, int64)")
 def put_record(out: Bytes, at: int, delta: int, source: Bytes, place: int, size: int) -> int:
     """Write a whole record: what stands before its key, then `size` bytes from its key on."""
     at = put_long(out, at, 2 + long_size(delta) + size)
@@ -166,19 +166,21 @@ def put_states(
                 new_place = memory.row[row, NEW_TOLD_AT] + chunk * TOLD_SIZE
                 if _differs(arena, old_place, old_size, new_place, new_size):
                     entry = memory.row[row, TOLD_FIRST] + chunk
-                    place = _put_chunk(out, place, index, slot, frame, 116, entry, arena, new_place, new_size)
+                    place = _put_chunk(out, place, index, slot, frame, np.int64(116), entry, arena, new_place, new_size)
                     count += 1
                     at[count] = place
         first, dropped = memory.row[row, SEEN_FIRST], memory.row[row, DROPPED]
         for chunk in range(0, dropped, CHUNK):
-            place = _put_chunk(out, place, index, slot, frame, 115, first + chunk, arena, 0, 0)
+            place = _put_chunk(
+                out, place, index, slot, frame, np.int64(115), first + chunk, arena, np.int64(0), np.int64(0)
+            )
             count += 1
             at[count] = place
         if seen > memory.row[row, SEEN_COUNT]:
             for chunk in range(max(memory.row[row, SEEN_COUNT] // CHUNK * CHUNK, dropped), seen, CHUNK):
                 size = SEEN_SIZE * min(seen - chunk, CHUNK)
                 start_at = memory.row[row, SEEN_AT] + chunk * SEEN_SIZE
-                place = _put_chunk(out, place, index, slot, frame, 115, first + chunk, arena, start_at, size)
+                place = _put_chunk(out, place, index, slot, frame, np.int64(115), first + chunk, arena, start_at, size)
                 count += 1
                 at[count] = place
         counts[0] = count

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_long, put_number
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, compiled_for, inlined
 from streams.kernel.compiled.policies import DETAIL, POLICY_LIMIT, PolicyArrays, find_policy
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 
@@ -61,7 +61,7 @@ class IndexArrays(NamedTuple):
     frame: Bytes
 
 
-@compiled
+@compiled_for("int64(bytes, int64, int64, int64)", "int64(room, int64, int64, int64)")
 def key_hash(source: Bytes, place: int, size: int, seed: int) -> int:
     """Return 62 bits of hash, never negative."""
     value = np.uint64(seed) ^ (np.uint64(size) * _MULTIPLIER)
@@ -195,14 +195,14 @@ def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-@compiled
+@compiled_for("int64(bytes, int64, int64)")
 def _skip_sized(source: Bytes, at: int, end: int) -> int:
     """Return where a string ends, -1 where there is none."""
     size, at = _read_long(source, at, end)
     return at + size if at >= 0 and 0 <= size <= end - at else -1
 
 
-@compiled
+@compiled_for("int64(bytes, int64, int64, bool)")
 def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
     """Return where a union of null and a number or text ends, -1 where there is none."""
     if at < 0 or at >= end:
@@ -216,7 +216,7 @@ def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
     return _read_long(source, at + 1, end)[1]
 
 
-@compiled
+@compiled_for("bool(bytes, int64, int64)")
 def _is_ascii(source: Bytes, place: int, size: int) -> bool:
     for index in range(place, place + size):
         if source[index] >= 0x80:
@@ -224,7 +224,7 @@ def _is_ascii(source: Bytes, place: int, size: int) -> bool:
     return True
 
 
-@compiled
+@compiled_for("int64(bytes, int64, int64, longs, int64)")
 def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
     """Read an ASCII string of at most 1,024 bytes: its place and size into `found`; -1 where there is none."""
     if at < 0:
@@ -326,7 +326,7 @@ def _same(source: Bytes, place: int, size: int, other: int, other_size: int) -> 
     return True
 
 
-@compiled
+@inlined
 def put_state(
     index: IndexArrays,
     policies: PolicyArrays,
@@ -451,8 +451,9 @@ def load(
         if key_sizes[number] < 0 or key_sizes[number] > 0xFFFF:
             continue
         answer = put_state(
-            index, policies, source, keys[number], key_sizes[number], values[number], value_sizes[number], found
-        )
+            index, policies, source, np.int64(keys[number]), np.int64(key_sizes[number]),
+            np.int64(values[number]), np.int64(value_sizes[number]), found,
+        )  # fmt: skip
         if answer != DONE:
             return number, answer
     return keys.size, DONE

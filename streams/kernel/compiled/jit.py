@@ -40,6 +40,10 @@ if numba is not None:
     numba.config.CACHE_DIR = str(cache_folder())
 
 
+_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": IS_BOUNDS_CHECKED}
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, from the cache if it was compiled before.
 
@@ -47,9 +51,42 @@ def compiled(function: Function) -> Function:
     """
     if numba is None:
         return function
-    jit = numba.njit(cache=True, nogil=True, error_model="numpy", boundscheck=IS_BOUNDS_CHECKED)
-    result: Function = jit(function)
+    result: Function = numba.njit(**_OPTIONS)(function)
     return result
+
+
+def inlined(function: Function) -> Function:
+    """Compile a function into its callers, which are compiled code.
+
+    For parts that are called at one place: compiled by themselves they would be optimised twice.
+    """
+    if numba is None:
+        return function
+    result: Function = numba.njit(inline="always", **_OPTIONS)(function)
+    return result
+
+
+def compiled_for(*signatures: str) -> Callable[[Function], Function]:
+    """Compile a small function that only compiled code calls, for just these signatures.
+
+    Left to itself numba compiles one for every constant that it is called with. `bytes` stands for an array
+    of bytes that may be read only, `room` for one that may be written.
+    """
+
+    def decorate(function: Function) -> Function:
+        if numba is None:
+            return function
+        read_only = numba.types.Array(numba.types.uint8, 1, "C", readonly=True)
+        names = {"bytes": read_only, "room": numba.types.uint8[::1], "int64": numba.types.int64}
+        names |= {"bool": numba.types.boolean, "longs": numba.types.int64[::1]}
+        wanted = []
+        for signature in signatures:
+            result, arguments = signature.removesuffix(")").split("(")
+            wanted.append(names[result](*(names[name.strip()] for name in arguments.split(","))))
+        made: Function = numba.njit(wanted, **_OPTIONS, **_INNER)(function)
+        return made
+
+    return decorate
 
 
 def compiled_rules(functions: Sequence[Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
@@ -63,5 +100,5 @@ def compiled_rules(functions: Sequence[Callable[..., Any]]) -> dict[str, Callabl
         names = function.__globals__ | twins
         twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
-        twins[function.__name__] = compiled(twin)
+        twins[function.__name__] = inlined(twin)
     return twins

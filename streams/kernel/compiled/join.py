@@ -40,7 +40,7 @@ from streams.kernel.compiled.index import (
     IndexArrays,
     find,
 )
-from streams.kernel.compiled.jit import compiled, compiled_rules
+from streams.kernel.compiled.jit import compiled, compiled_rules, inlined
 from streams.kernel.compiled.limits import LimitArrays, is_within_limits
 from streams.kernel.compiled.memory import (
     CHUNK,
@@ -198,7 +198,7 @@ def close_run(call: Call, outputs: Outputs) -> None:
     counter[RUN_OPEN] = 0
 
 
-@compiled
+@inlined
 def _add_to_run(offset: int, outputs: Outputs) -> None:
     counter = outputs.counter
     if not counter[RUN_OPEN]:
@@ -216,7 +216,7 @@ def _survive(record: int, outputs: Outputs) -> None:
     outputs.counter[SURVIVORS] += 1
 
 
-@compiled
+@inlined
 def _row(
     call: Call, tables: Tables, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs,
     order: int, offset: int, holder: int, has_event: bool, fate: int, reason: int, rule: int, kind: int,
@@ -331,7 +331,7 @@ def _has_name(source: Bytes, place: int, size: int, name: Bytes) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     """Return whether a header names the schema, and place and size of the last traceparent (-1: none)."""
     trace, trace_size = -1, -1
@@ -347,7 +347,7 @@ def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     return False, trace, trace_size
 
 
-@compiled
+@inlined
 def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     """Return which version of the schema a value's frame names, -1 for none of ours."""
     if size < 5 or source[place] != 0:
@@ -361,7 +361,7 @@ def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     return -1
 
 
-@compiled
+@inlined
 def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     """Return the hash under which an event is remembered as seen. Source: `core/decide.py`."""
     scratch.text[0] = event_type
@@ -369,7 +369,7 @@ def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     return np.int64(blake2b_8(scratch.text, 0, size, scratch.blake2b))
 
 
-@compiled
+@inlined
 def _told_key(
     source: Bytes, event_type: int, scratch: Scratch, arena: Bytes, user: int, user_size: int
 ) -> int:
@@ -398,7 +398,7 @@ def _revision_key(scratch: Scratch, key: int, code: int, told: int) -> int:
     return np.int64(blake2b_8(text, 0, put_decimal(text, at + 1, told), scratch.blake2b))
 
 
-@compiled
+@inlined
 def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, int, int]:
     """Return code, value and day of the ETA of the step that an event tells. Source: `core/lifecycle.py`."""
     if event_type == _BALANCE:
@@ -411,7 +411,7 @@ def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, in
     return code, scratch.number[of_table.TIME_FIELD[_SHIPMENT]], eta_day
 
 
-@compiled
+@inlined
 def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) -> int:
     """Ask what is new against the step told, whose entry stands at `told` (-1: nothing told)."""
     has_told = told >= 0
@@ -438,7 +438,7 @@ def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) 
 LEAVES = -1
 
 
-@compiled
+@inlined
 def _answer(
     call: Call, memory: MemoryArrays, row: int, source: Bytes, scratch: Scratch, arena: Bytes, user: int,
     user_size: int, offset: int,
@@ -490,7 +490,7 @@ def _answer(
     return found
 
 
-@compiled
+@inlined
 def _put_date(out: Bytes, at: int, day: int) -> int:
     """Write a day since 1970 as YYYY-MM-DD. Source: Howard Hinnant, civil_from_days."""
     shifted = day + 719_468
@@ -510,7 +510,7 @@ def _put_date(out: Bytes, at: int, day: int) -> int:
     return at + 10
 
 
-@compiled
+@inlined
 def _identify(
     call: Call, tables: Tables, source: Bytes, scratch: Scratch, arena: Bytes, user: int, user_size: int,
     key_place: int, key_size: int, kind: int, answer: int,
@@ -550,7 +550,7 @@ def _identify(
     return at
 
 
-@compiled
+@inlined
 def _put_subject_label(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     """Write the masked name of an ASCII subject. Source: `subject_label` in `core/project.py`."""
     colon = 0
@@ -578,7 +578,7 @@ def _last_chars(source: Bytes, place: int, size: int, chars: int) -> int:
     return taken
 
 
-@compiled
+@inlined
 def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) -> int:
     """Write carrier and masked parcel id. Source: `shipment_label` in `core/project.py`."""
     carrier = 0 if scratch.is_null[_CARRIER] else scratch.size[_CARRIER]
@@ -593,7 +593,7 @@ def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) ->
     return put_bytes(out, at + 3, source, place + size - tail, tail)
 
 
-@compiled
+@inlined
 def _put_shown(out: Bytes, at: int, tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch) -> int:
     """Write the notification's fields from `status` on, null where the event has nothing or it is not shown."""
     for number in range(tables.how.shape[1]):
@@ -622,7 +622,7 @@ def _put_shown(out: Bytes, at: int, tables: Tables, event_type: int, shown: int,
     return at
 
 
-@compiled
+@inlined
 def _purpose_of(kind: int, purposes: int) -> int:
     """Return the purpose a notification is for. Source: `_purpose` in `core/project.py`."""
     if kind == _DECLINED_KIND:
@@ -636,7 +636,7 @@ def _purpose_of(kind: int, purposes: int) -> int:
     return 2
 
 
-@compiled
+@inlined
 def _put_notification(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     frame: Bytes, holder: int, key_place: int, key_size: int, kind: int, event_time: int, id_place: int,
@@ -690,7 +690,7 @@ def decimal_size(value: int) -> int:
     return size
 
 
-@compiled
+@inlined
 def _put_output(
     call: Call, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs, holder: int, size: int,
     id_place: int, offset: int, trace: int, time: int, order: int,
@@ -720,7 +720,7 @@ def _put_output(
     outputs.out_partition[number] = murmur2(arena, holder + FIXED, user_size) % call.number[DELIVERIES]
 
 
-@compiled
+@inlined
 def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, holder: int) -> int:
     """Return the reason for which a holder is closed, _NO_REASON if it is open. Source: `core/gate.py`."""
     arena, now = index.arena, call.number[NOW]
@@ -736,14 +736,14 @@ def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays
     return _NO_REASON
 
 
-@compiled
+@inlined
 def _kind_of(tables: Tables, event_type: int, scratch: Scratch) -> int:
     if event_type == _BANK:
         return np.int64(tables.kind_of_transaction[scratch.number[_STATUS]])
     return _BALANCE_KIND if event_type == _BALANCE else _SECURITY_KIND if event_type == _SECURITY else _SHIPPING_KIND
 
 
-@compiled
+@inlined
 def _rule_of(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     holder: int, kind: int, event_time: int,
@@ -786,7 +786,7 @@ def _rule_of(
     )
 
 
-@compiled
+@inlined
 def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     """Make room for one more seen entry as `with_seen_room` does; False where memory must be swept."""
     dropped, count, limit = memory.row[row, DROPPED], memory.row[row, NEW_SEEN], call.number[SEEN_LIMIT]
@@ -802,7 +802,7 @@ def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _decide_opened(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, memory: MemoryArrays,
     source: Bytes, scratch: Scratch, outputs: Outputs, frame: Bytes, slot: int, holder: int, key_place: int,
@@ -876,7 +876,7 @@ def _decide_opened(
     return True
 
 
-@compiled
+@inlined
 def _decide_consented(
     call: Call, tables: Tables, limits: LimitArrays, plans: VersionPlans, index: IndexArrays,
     policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
@@ -937,7 +937,7 @@ def _decide_consented(
     )  # fmt: skip
 
 
-@compiled
+@inlined
 def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     """Let every later record of a subject leave too, in this transaction."""
     row = np.int64(index.row[slot])
@@ -948,7 +948,7 @@ def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     memory.row[row, IS_TAINTED] = 1
 
 
-@compiled
+@inlined
 def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     row = np.int64(index.row[slot])
     if row < 0:
@@ -957,7 +957,7 @@ def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     return memory.row[row, IS_TAINTED] == 1
 
 
-@compiled
+@inlined
 def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     """Tell whether one event of a subject finds room in memory."""
     counters = memory.counters

@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.core.subject_state import CHUNK_ENTRIES, SEEN, TOLD
 from streams.kernel.compiled.bytes_out import put_bytes
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, compiled_for
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 
 SEEN_SIZE, TOLD_SIZE, CHUNK = SEEN.size, TOLD.size, CHUNK_ENTRIES
@@ -42,7 +42,7 @@ class MemoryArrays(NamedTuple):
     counters: Longs
 
 
-@compiled
+@compiled_for("int64(room, int64)")
 def get_u64(source: Bytes, at: int) -> int:
     """Read a little-endian signed number of 64 bits."""
     value = np.int64(0)
@@ -51,7 +51,7 @@ def get_u64(source: Bytes, at: int) -> int:
     return value
 
 
-@compiled
+@compiled_for("int64(room, int64, int64, int64)")
 def put_u64(out: Bytes, at: int, value: int, size: int) -> int:
     """Write a number of `size` bytes, little-endian."""
     for index in range(size):
@@ -59,7 +59,7 @@ def put_u64(out: Bytes, at: int, value: int, size: int) -> int:
     return at + size
 
 
-@compiled
+@compiled_for("int64(room, int64, int64, int64, int64, int64)")
 def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int) -> int:
     """Return where the entry of an 8-byte hash that has not run out stands, -1 if there is none."""
     for _ in range(count):
@@ -69,7 +69,7 @@ def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int
     return -1
 
 
-@compiled
+@compiled_for("bool(room, int64, int64, int64, int64)")
 def has_run_out(source: Bytes, at: int, count: int, size: int, now: int) -> bool:
     """Tell whether every one of `count` entries has run out."""
     for index in range(count):
