@@ -14,21 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.errors import OversizedBatchError
-from streams.kafka.checksum import checksum
-from streams.kafka.raw_batches import (
+from streams.kafka.batch_header import (
     CHECKED_FROM,
     CONTROL_MASK,
+    CRC,
+    CRC_AT,
+    SIZE,
+    SIZE_AT,
     TRANSACTIONAL_MASK,
-    RawMemoryRecords,
-    warm_up,
 )
+from streams.kafka.checksum import checksum
+from streams.kafka.raw_batches import RawMemoryRecords, warm_up
 from streams.kafka.record_batches import RawPartitionRecords
 from streams.kafka.unpack import unpack
 from streams.kernel.compiled.raw_batch import RawRecordBatch
 
 TP = TopicPartition("topic", 3)
 ABORT, COMMIT = struct.pack(">hh", 0, 0), struct.pack(">hh", 0, 1)
-CRC_AT = 17
 Aborted = Sequence[tuple[int, int]]
 
 
@@ -40,8 +42,8 @@ def _compiled() -> None:
 
 def sealed(batch: bytearray) -> bytes:
     """Return a batch with its size and checksum corrected."""
-    struct.pack_into(">i", batch, 8, len(batch) - 12)
-    struct.pack_into(">I", batch, CRC_AT, checksum(batch[CHECKED_FROM:]))
+    SIZE.pack_into(batch, SIZE_AT, len(batch) - 12)
+    CRC.pack_into(batch, CRC_AT, checksum(batch[CHECKED_FROM:]))
     return bytes(batch)
 
 
@@ -237,7 +239,7 @@ def test_malformed_records_under_a_right_checksum_are_corrupt(codec: int) -> Non
 def test_a_batch_that_is_too_small_to_be_one_is_corrupt(size: int, magic: int) -> None:
     made = bytearray(batch(0, [0]))
     made[16] = magic
-    struct.pack_into(">i", made, 8, size)
+    SIZE.pack_into(made, SIZE_AT, size)
     with pytest.raises(CorruptRecordException):
         ours(bytes(made))
 
