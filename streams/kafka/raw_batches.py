@@ -91,15 +91,14 @@ class RawBatch:
             CorruptRecordException: the records are malformed or packed in an unknown way.
             OversizedBatchError: they unpack to more than UNPACKED_LIMIT.
         """
-        where = f"{topic}-{partition}, batch at offset {self.base_offset}"
         try:
             buffer = unpack(self.attributes & CODEC_MASK, self._span[HEADER.size :])
         except UnreadableError as error:
-            raise CorruptRecordException(f"{where}: {error}") from error
+            raise CorruptRecordException(f"{self._where(topic, partition)}: {error}") from error
         except OverLimitError as error:
             raise OversizedBatchError(
-                f"{where}: its records unpack to more than {UNPACKED_LIMIT >> 20} MiB; have its producer "
-                "send smaller batches, and move the group's committed offset past this one"
+                f"{self._where(topic, partition)}: its records unpack to over {UNPACKED_LIMIT >> 20} MiB; "
+                "have its producer send smaller batches, and move the group's committed offset past this one"
             ) from error
         has_deltas = not self.attributes & APPEND_TIME_MASK
         columns = read_columns(
@@ -112,8 +111,11 @@ class RawBatch:
             has_deltas=has_deltas,
         )
         if columns is None:
-            raise CorruptRecordException(f"{where}: malformed records")
+            raise CorruptRecordException(f"{self._where(topic, partition)}: malformed records")
         return RawRecordBatch(topic, partition, buffer, columns, position, self.next_offset)
+
+    def _where(self, topic: str, partition: int) -> str:
+        return f"{topic}-{partition}, batch at offset {self.base_offset}"
 
 
 class RawMemoryRecords:
