@@ -2,10 +2,9 @@
 
 Stands where aiokafka's MemoryRecords and DefaultRecordBatch stand, with the names that its fetcher and
 `ColumnarPartitionRecords` ask for. Batches of the old formats (magic 0 and 1) are left to aiokafka's parser.
-Needs the extra `fast`. Source: Kafka's message format, "Record Batch". Read next: `record_batches.py`.
+Needs the extra `fast`. Read next: `batch_header.py`, then `unpack.py`.
 """
 
-import struct
 from typing import Any
 
 import aiokafka.consumer.fetcher as fetcher_module
@@ -13,22 +12,22 @@ import numpy as np
 from aiokafka.errors import CorruptRecordException
 
 from streams.errors import OversizedBatchError
+from streams.kafka.batch_header import (
+    APPEND_TIME_MASK,
+    CHECKED_FROM,
+    CODEC_MASK,
+    CONTROL_MASK,
+    HEADER,
+    MAGIC,
+    MAGIC_AT,
+    SIZE,
+    SIZE_AT,
+    SIZED_FROM,
+    TRANSACTIONAL_MASK,
+)
 from streams.kafka.checksum import checksum
 from streams.kafka.unpack import UNPACKED_LIMIT, OverLimitError, UnreadableError, unpack
 from streams.kernel.compiled.raw_batch import RawRecordBatch, read_columns
-
-HEADER = struct.Struct(">qiibIhiqqqhii")
-SIZE = struct.Struct(">i")
-SIZE_AT = 8
-MAGIC_AT = 16
-CHECKED_FROM = 21  # the checksum covers what follows it
-BEFORE_SIZE_BYTES = 12
-MAGIC = 2
-
-CODEC_MASK = 0x07
-APPEND_TIME_MASK = 0x08
-TRANSACTIONAL_MASK = 0x10
-CONTROL_MASK = 0x20
 
 AiokafkaMemoryRecords = fetcher_module.MemoryRecords
 
@@ -92,15 +91,14 @@ class RawBatch:
             CorruptRecordException: the records are malformed or packed in an unknown way.
             OversizedBatchError: they unpack to more than UNPACKED_LIMIT.
         """
-        where = f"{topic}-{partition}, batch at offset {self.base_offset}"
         try:
             buffer = unpack(self.attributes & CODEC_MASK, self._span[HEADER.size :])
         except UnreadableError as error:
-            raise CorruptRecordException(f"{where}: {error}") from error
+            raise CorruptRecordException(f"{self._where(topic, partition)}: {error}") from error
         except OverLimitError as error:
             raise OversizedBatchError(
-                f"{where}: its records unpack to more than {UNPACKED_LIMIT >> 20} MiB; have its producer "
-                "send smaller batches, and move the group's committed offset past this one"
+                f"{self._where(topic, partition)}: its records unpack to over {UNPACKED_LIMIT >> 20} MiB; "
+                "have its producer send smaller batches, and move the group's committed offset past this one"
             ) from error
         has_deltas = not self.attributes & APPEND_TIME_MASK
         columns = read_columns(
@@ -113,8 +111,11 @@ class RawBatch:
             has_deltas=has_deltas,
         )
         if columns is None:
-            raise CorruptRecordException(f"{where}: malformed records")
+            raise CorruptRecordException(f"{self._where(topic, partition)}: malformed records")
         return RawRecordBatch(topic, partition, buffer, columns, position, self.next_offset)
+
+    def _where(self, topic: str, partition: int) -> str:
+        return f"{topic}-{partition}, batch at offset {self.base_offset}"
 
 
 class RawMemoryRecords:
@@ -149,11 +150,11 @@ class RawMemoryRecords:
 
     def _end(self) -> int:
         """Return where the next batch ends; beyond the bytes if not even its size is there."""
-        after_size = self._at + BEFORE_SIZE_BYTES
-        if after_size > len(self._bytes):
-            return after_size
+        start = self._at + SIZED_FROM
+        if start > len(self._bytes):
+            return start
         size: int = SIZE.unpack_from(self._bytes, self._at + SIZE_AT)[0]
-        return after_size + size
+        return start + size
 
 
 def warm_up() -> None:

@@ -1,24 +1,39 @@
 """Records on their way to Kafka, grouped by topic and partition, and sent as whole record batches.
 
-May import the Kafka client only. Read next: `committer.py`.
+May import the Kafka client only. Read next: `encoded_batch.py`, then `committer.py`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from streams.kafka.encoded_batch import EncodedBatch
+
 HeaderList = list[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes | None, HeaderList]
+Slot = tuple[str, int]
 NO_HEADERS: HeaderList = []
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Records of one slot that are encoded already; arguments as of EncodedBatch."""
+
+    records: bytes
+    count: int
+    timestamp_ms: int
 
 
 class WriteSet:
     """Records by (topic, partition), in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, int], list[Record]] = {}
+        self._parts: dict[Slot, list[Record | Encoded]] = {}
+        self._count = 0
 
     def add(
         self,
@@ -30,16 +45,36 @@ class WriteSet:
     ) -> None:
         """Append one record; a null value is a tombstone."""
         slot = (topic, partition)
-        known = self._records.get(slot)
+        self._count += 1
+        known = self._parts.get(slot)
         if known is None:
-            self._records[slot] = [(key, value, headers)]
+            self._parts[slot] = [(key, value, headers)]
         else:
             known.append((key, value, headers))
 
-    def __len__(self) -> int:
-        return sum(map(len, self._records.values()))
+    def add_encoded(
+        self,
+        topic: str,
+        partition: int,
+        records: bytes | bytearray | memoryview,
+        count: int,
+        timestamp_ms: int,
+    ) -> None:
+        """Append `count` encoded records, to be one record batch; nothing if there is none.
 
-    async def send(self, producer: AIOKafkaProducer) -> dict[tuple[str, int], int]:
+        See EncodedBatch for what they are made of; they are copied unless they are bytes. The caller keeps a
+        batch below the topic's largest.
+        """
+        if count:
+            self._count += count
+            self._parts.setdefault((topic, partition), []).append(
+                Encoded(bytes(records), count, timestamp_ms)
+            )
+
+    def __len__(self) -> int:
+        return self._count
+
+    async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
         """Send everything and wait for every acknowledgement; return where the writes ended, by slot.
 
         Every batch's future is looked at: aiokafka would commit a transaction whose batch failed.
@@ -47,12 +82,13 @@ class WriteSet:
         Raises:
             aiokafka.errors.KafkaError: a batch was not acknowledged.
         """
-        sent: list[tuple[tuple[str, int], int, asyncio.Future[RecordMetadata]]] = []
-        for slot, records in self._records.items():
-            for builder in _builders(producer, records):
+        sent: list[tuple[Slot, int, asyncio.Future[RecordMetadata]]] = []
+        for slot, parts in self._parts.items():
+            for builder in _builders(producer, parts):
+                builder.close()
                 future = await producer.send_batch(builder, slot[0], partition=slot[1])
                 sent.append((slot, builder.record_count(), future))
-        ends: dict[tuple[str, int], int] = {}
+        ends: dict[Slot, int] = {}
         for (slot, count, _), metadata in zip(
             sent, await asyncio.gather(*(future for _, _, future in sent)), strict=True
         ):
@@ -60,16 +96,33 @@ class WriteSet:
         return ends
 
 
-def _builders(producer: AIOKafkaProducer, records: Sequence[Record]) -> list:  # type: ignore[type-arg]  # aiokafka's BatchBuilder is untyped
-    """Fill as few batches as the producer's batch size allows.
+def _builders(producer: AIOKafkaProducer, parts: Sequence[Record | Encoded]) -> Iterator[Any]:
+    """Yield as few batches as the producer's batch size and encoded ones in between allow, in order.
 
-    A record larger than it gets a batch of its own.
+    A record larger than the batch size gets a batch of its own.
     """
-    builders = [producer.create_batch()]
-    for key, value, headers in records:
-        if builders[-1].append(timestamp=None, key=key, value=value, headers=headers) is None:
-            builders.append(producer.create_batch())
-            builders[-1].append(timestamp=None, key=key, value=value, headers=headers)
-    for builder in builders:
-        builder.close()
-    return builders
+    builder: Any = None
+    for part in parts:
+        if isinstance(part, Encoded):
+            if builder is not None:
+                yield builder
+            builder = None
+            yield EncodedBatch(
+                part.records, part.count, part.timestamp_ms, is_transactional=_is_transactional(producer)
+            )
+            continue
+        key, value, headers = part
+        if builder is None:
+            builder = producer.create_batch()
+        if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            yield builder
+            builder = producer.create_batch()
+            builder.append(timestamp=None, key=key, value=value, headers=headers)
+    if builder is not None:
+        yield builder
+
+
+def _is_transactional(producer: AIOKafkaProducer) -> bool:
+    """Tell whether the producer has a transactional id, as its `create_batch` does."""
+    manager = producer._txn_manager  # noqa: SLF001  # aiokafka has no other way to ask
+    return manager is not None and manager.transactional_id is not None

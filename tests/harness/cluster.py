@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streams.kafka.admin import apply_topics
@@ -35,6 +36,20 @@ class Cluster:
         return Producer(
             {"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "acks": "all", **options}
         )
+
+    def create(self, topic: str) -> None:
+        """Create a topic that is none of the product's."""
+
+        async def create() -> None:
+            admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            await admin.start()
+            try:
+                answer = await admin.create_topics([NewTopic(topic, self.partitions, 1)])
+                assert [code for _, code, *_ in answer.topic_errors] == [0], answer
+            finally:
+                await admin.close()
+
+        asyncio.run(create())
 
     def read(self, topic: str, isolation: str = "read_committed") -> list[Message]:
         """Return every record of a topic up to its present end, partition by partition."""

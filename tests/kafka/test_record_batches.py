@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # not in its __all__
 
 from streams.kafka.broker import RunningBroker
+from tests.harness.cluster import Cluster
 
 SCRIPT = """
 import asyncio, sys, time
@@ -63,8 +63,7 @@ def test_columns_skip_aborted_records_and_reach_the_end_of_the_log(
     broker: RunningBroker, codec: str, kind: str, classes: set[str]
 ) -> None:
     topic = f"columns-{kind}-{codec or 'none'}"
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    Cluster(broker, 1).create(topic)
     run = subprocess.run(
         [sys.executable, "-c", SCRIPT, broker.bootstrap, topic, codec, kind],
         capture_output=True,

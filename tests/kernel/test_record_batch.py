@@ -1,7 +1,7 @@
 """Columns are cut without losing a record or a position, whichever class holds them."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.kernel.compiled.raw_batch import RawRecordBatch, read_columns
@@ -32,6 +32,7 @@ def batches(draw: st.DrawFn) -> RecordBatch:
     return draw(st.sampled_from([batch, raw_batch]))(offsets, 5, end)
 
 
+@settings(deadline=None)  # the first example may compile
 @given(batches(), st.integers(1, 25))
 def test_a_split_keeps_every_record_and_joins_at_its_positions(whole: RecordBatch, count: int) -> None:
     head, rest = whole.split(count)
@@ -45,6 +46,7 @@ def test_a_split_keeps_every_record_and_joins_at_its_positions(whole: RecordBatc
     assert type(head) is type(rest) is type(whole)
 
 
+@settings(deadline=None)  # the first example may compile
 @given(batches(), st.integers(0, 70))
 def test_since_keeps_what_lies_at_or_after_the_offset(whole: RecordBatch, offset: int) -> None:
     rest = whole.since(offset)

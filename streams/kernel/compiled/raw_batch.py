@@ -64,7 +64,7 @@ def read_columns(
     )
     if found == MALFORMED:
         return None
-    return RecordColumns._make(row[:found] for rows in (wide, narrow) for row in rows)
+    return RecordColumns._make((*wide[:, :found], *narrow[:, :found]))
 
 
 class RawRecordBatch(RecordBatch):

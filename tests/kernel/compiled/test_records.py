@@ -171,7 +171,10 @@ def mutated(draw: st.DrawFn) -> bytes:
         if how == "set":
             batch[at] = draw(st.integers(0, 255))
         elif how == "insert":
-            batch[at:at] = draw(st.binary(min_size=1, max_size=12) | st.just(b"\xff" * 10))
+            batch[at:at] = draw(
+                st.binary(min_size=1, max_size=12)
+                | st.sampled_from([b"\xff" * 10, write_long((1 << 63) - 1), write_long(-1 << 63)])
+            )
         elif how == "cut":
             del batch[at : at + draw(st.integers(1, 9))]
         else:
@@ -179,19 +182,34 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(batch)
 
 
-@settings(max_examples=300, deadline=None)
-@given(mutated())
-def test_changed_bytes_are_refused_or_read_as_aiokafka_reads_them(batch: bytes) -> None:
+def check_as_aiokafka_or_refused(batch: bytes) -> None:
     try:
         read = ours(batch)
     except CorruptRecordException:
         return
-    rows = by_columns(read)
+    found = by_columns(read)
     try:
         expected = theirs(batch)
     except UnicodeDecodeError:  # a header's name; ours reads on
         return
-    assert rows == expected
+    assert found == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(mutated())
+def test_changed_bytes_are_refused_or_read_as_aiokafka_reads_them(batch: bytes) -> None:
+    check_as_aiokafka_or_refused(batch)
+
+
+@pytest.mark.parametrize("huge", [1 << 31, (1 << 31) + 3, 1 << 62, (1 << 63) - 1, (1 << 63) - 8, -1 << 63])
+@pytest.mark.parametrize("place", range(6))
+def test_sizes_that_overflow_are_refused_or_read_as_aiokafka_reads_them(huge: int, place: int) -> None:
+    sizes = [write_long(size) for size in (14, 1, 1, 1, 1, 1)]
+    sizes[place] = write_long(huge)
+    size, key, value, count, name, named = sizes
+    body = b"\0\0\0" + key + b"k" + value + b"v" + count + name + b"h" + named + b"x"
+    for length in (size, write_long(len(body))):
+        check_as_aiokafka_or_refused(build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + length + body)
 
 
 @settings(max_examples=300, deadline=None)
