@@ -7,6 +7,8 @@ Callers bring the working memory; nothing is allocated, nothing raised. May impo
 Source: FIPS 180-4; RFC 9562 section 5.5; RFC 7693; org.apache.kafka.common.utils.Utils.murmur2.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,6 +62,12 @@ _KEYLESS_4 = np.uint64(0x01010004)
 
 _SEED = np.uint32(0x9747B28C)
 _M = np.uint32(0x5BD1E995)
+
+
+@compiled
+def signed(number: Any) -> Any:
+    """Return an unsigned number as a signed one of 64 bits."""
+    return np.int64(number)
 
 
 @compiled
@@ -243,7 +251,7 @@ def _fill(data: Bytes, at: int, end: int, m: NDArray[np.uint64]) -> None:
 
 
 @compiled
-def murmur2(data: Bytes, at: int, size: int) -> np.int64:
+def murmur2(data: Bytes, at: int, size: int) -> int:
     """Return Kafka's hash of `data[at:at + size]` without its highest bit: modulo the number of partitions,
     this is the partition. Never raises.
     """
@@ -259,4 +267,5 @@ def murmur2(data: Bytes, at: int, size: int) -> np.int64:
             rest |= np.uint32(np.uint32(data[np.uint64(i)]) << np.uint32((i - words_end) << 3))
         h = np.uint32((h ^ rest) * _M)
     h = np.uint32((h ^ h >> np.uint32(13)) * _M)
-    return np.int64((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
+    positive: int = signed((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
+    return positive
