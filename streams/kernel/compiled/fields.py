@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.kernel.compiled.hashes import Bytes, little_32, little_64, signed
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, inlined
 from streams.wire.plan import ONE_BYTE_SYMBOLS, Json, in_full
 from streams.wire.read_plan import default_value, symbol_indexes
 from streams.wire.varint import INT_MAX, INT_MIN
@@ -163,7 +163,7 @@ def read_fields(
     return at
 
 
-@compiled
+@inlined
 def _fill_defaults(
     defaults: Longs, number: Longs, place: Ints, size: Ints, chars: Ints, is_null: Bytes
 ) -> None:
@@ -172,7 +172,7 @@ def _fill_defaults(
         number[i], place[i], size[i], chars[i], is_null[i] = defaults[row, 1], 0, 0, 0, defaults[row, 2]
 
 
-@compiled
+@inlined
 def _read_number(
     buffer: Bytes, at: int, end: int, kind: int, begin: int, count: int, symbols: Longs
 ) -> tuple[int, int]:
@@ -191,7 +191,7 @@ def _read_number(
     return symbols[np.uint64(begin + (byte >> 1))], at + 1
 
 
-@compiled
+@inlined
 def _read_text(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, int, int]:
     """Return where bytes stand, how many they are, and how long they are in Python; (-1, 0, 0) if they
     break.
@@ -208,9 +208,11 @@ def _read_text(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, int, i
     return at, length, length if kind == _TEXT_AS_BYTES else count
 
 
-@compiled
+@inlined
 def read_varint(buffer: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
     """Return the number before zigzag, and where it ended: -1 if it is over 64 bits or over the end."""
+    if at < end and buffer[np.uint64(at)] < 128:
+        return np.uint64(buffer[np.uint64(at)]), at + 1
     number, shift = np.uint64(0), np.uint64(0)
     while at < end:
         byte = np.uint64(buffer[np.uint64(at)])
@@ -224,7 +226,7 @@ def read_varint(buffer: Bytes, at: int, end: int) -> tuple[np.uint64, int]:
     return np.uint64(0), -1
 
 
-@compiled
+@inlined
 def is_ascii(data: Bytes, at: int, size: int) -> bool:
     """Tell whether all of `data[at:at + size]` is ASCII; the last words overlap."""
     if size >= 8:
