@@ -1,10 +1,10 @@
 """How functions are compiled: numba, cached on disk, without the interpreter's lock.
 
-`compiled` marks a function of ours, `inlined` a small one in a hot loop, `compiled_rules` makes compiled twins
-of the core's functions over scalars, from the same source. The cache's folder is named by a digest of every
-source that compiled code is made from: numba itself only looks at the file of the outermost function. With
-NOTIFIER_KERNEL_BOUNDS_CHECK=1 every read and write of an array is checked (fuzzing). Imports nothing of ours
-but the core. Read next: `join.py`.
+`compiled` marks a function of ours, `inlined` a small one in a hot loop; `compiled_rules` makes compiled
+twins of the core's functions over scalars, from the same source. The cache's folder is named by a digest of
+every source that compiled code is made from: numba itself only looks at the file of the outermost function.
+With NOTIFIER_KERNEL_BOUNDS_CHECK=1 every read and write of an array is checked (fuzzing). Imports nothing of
+ours but the core. Read next: `join.py`.
 """
 
 import hashlib
