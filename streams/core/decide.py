@@ -11,9 +11,10 @@ from operator import itemgetter
 from streams.core.codes import Kind
 from streams.core.decision import Decision, HolderDecision
 from streams.core.events import Event
-from streams.core.facts import FACTS, MAX_ID_CHARS, Facts
+from streams.core.facts import FACTS, Facts
 from streams.core.gate import NO_HOLDER, UNREADABLE
 from streams.core.lifecycle import ANSWERS, ENTRIES, REPEATABLE, SCOPES, revision_key, told_key
+from streams.core.limits import MAX_ID_CHARS
 from streams.core.notice import make_notification
 from streams.core.policy import KINDS, MINIMUM_AMOUNT, NO_THRESHOLD, SEEN_SLACK_MS, Policy
 from streams.core.prepared import PreparedConsent, PreparedHolder

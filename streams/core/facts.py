@@ -2,7 +2,8 @@
 
 A code outside its closed list breaks its limit too; the wire gives UNKNOWN in its place.
 
-Imports `codes`, `events`, `money` and `policy`. Read next: `decide.py`. Source: docs/rules.md section 2.
+Imports `codes`, `events`, `limits`, `money` and `policy`. Read next: `decide.py`. Source: docs/rules.md
+section 2.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from typing import Any
 
 from streams.core.codes import Channel, DeclineReason, Kind, Severity, ShipmentStatus, TransactionStatus
 from streams.core.events import AccountBalance, BankTransaction, SecurityAlert, ShipmentUpdate
+from streams.core.limits import (
+    AMOUNT_BOUND,
+    END_OF_TIME_MS,
+    MAX_ALERT_TYPE_CHARS,
+    MAX_ID_CHARS,
+    MAX_TEXT_CHARS,
+)
 from streams.core.money import is_currency
 from streams.core.policy import KIND_OF_TRANSACTION
-
-MAX_ID_CHARS = 128
-MAX_ALERT_TYPE_CHARS = 64
-MAX_TEXT_CHARS = 1_024
-END_OF_TIME_MS = 253_402_300_800_000
-AMOUNT_BOUND = 10**15
 
 Facts = tuple[int, int, bool, bool, int, str]
 """Time, Kind, is it a transaction, was it removed, amount (of a balance: booked), currency ("" for none)."""

@@ -1,5 +1,6 @@
-"""Hypothesis strategies made from the schemas: whole tuples as our writers take them."""
+"""Hypothesis strategies made from the schemas: whole tuples as our writers take them; and bytes broken."""
 
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,3 +38,24 @@ def _of(schema: Any) -> st.SearchStrategy[Any]:
             return st.integers(-(2**31), 2**31 - 1)
         case _:
             return LONGS
+
+
+def mutated(body: bytes, random: Random) -> bytes:
+    """Return bytes that were changed in one to four places."""
+    data = bytearray(body)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(data))
+        match random.choice(["flip", "flip", "bit", "cut", "insert", "stretch", "drop"]):
+            case "flip":
+                data[at] = random.choice([0, 1, 2, 3, 127, 128, 129, 255, random.randrange(256)])
+            case "bit":
+                data[at] ^= 1 << random.randrange(8)
+            case "cut" if at:
+                del data[at:]
+            case "insert":
+                data[at:at] = random.randbytes(random.randint(1, 11))
+            case "stretch":  # a number's byte with one more that adds nothing
+                data[at : at + 1] = bytes((data[at] | 128, 0))
+            case _ if len(data) > 1:
+                del data[at]
+    return bytes(data)

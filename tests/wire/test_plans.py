@@ -19,7 +19,7 @@ from streams.wire.schemas import our_schemas
 from streams.wire.varint import UndecodableError, write_bytes, write_long
 from streams.wire.write_plan import compile_writer
 from tests.wire.avro_values import GOLDEN, NAMES, as_avro, fast_read, fast_write, parsed, raw_schema
-from tests.wire.strategies import values
+from tests.wire.strategies import mutated, values
 
 SCHEMAS = {name: our_schemas().current(name).avro for name in NAMES}
 FAST = {name: parsed(name) for name in NAMES}
@@ -70,24 +70,6 @@ def test_writer_makes_fastavros_bytes_and_the_reader_gives_the_value_back(
     written = WRITERS[name](value)
     assert written == fast_write(FAST[name], as_avro(value, FULL[name]))
     assert READERS[name](written, 0) == value
-
-
-def mutated(body: bytes, random: Random) -> bytes:
-    data = bytearray(body)
-    for _ in range(random.randint(1, 4)):
-        at = random.randrange(len(data))
-        match random.choice(["flip", "flip", "bit", "cut", "insert", "drop"]):
-            case "flip":
-                data[at] = random.choice([0, 1, 2, 3, 127, 128, 129, 255, random.randrange(256)])
-            case "bit":
-                data[at] ^= 1 << random.randrange(8)
-            case "cut" if at:
-                del data[at:]
-            case "insert":
-                data[at:at] = random.randbytes(random.randint(1, 11))
-            case _ if len(data) > 1:
-                del data[at]
-    return bytes(data)
 
 
 @pytest.mark.parametrize("name", NAMES)

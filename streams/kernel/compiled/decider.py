@@ -254,7 +254,7 @@ class _Buffers:
             np.zeros(FIELDS, np.int64), np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.int32),
             np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.uint8), np.zeros(TEXT_BYTES, np.uint8),
             np.zeros(BODY_BYTES, np.uint8), np.zeros(SHA1_WORDS, np.uint32),
-            np.zeros(BLAKE2B_WORDS, np.uint64),
+            np.zeros(BLAKE2B_WORDS, np.uint64), np.zeros(of_join.VERDICT, np.int64),
         )  # fmt: skip
         self.states = np.empty(FIRST_BYTES, np.uint8)
         self.outputs = _outputs(1, FIRST_BYTES)

@@ -10,7 +10,7 @@ import numpy as np
 
 from streams.core.events import EVENT_TYPES
 from streams.kernel.compiled.fields import FieldPlan, make_plan
-from streams.kernel.compiled.limits import LimitArrays, limit_arrays
+from streams.kernel.compiled.limits import EventLimits, event_limits
 from streams.kernel.compiled.types import Ints, Longs
 from streams.wire.event_codec import EVENT_SCHEMAS
 from streams.wire.schemas import Json, our_schemas
@@ -31,7 +31,7 @@ class EventPlan(NamedTuple):
 
     plans: VersionPlans
     frames: Longs
-    limits: LimitArrays
+    limits: EventLimits
 
 
 def stack(plans: list[FieldPlan]) -> VersionPlans:
@@ -63,7 +63,7 @@ def event_plan(event_type: int, versions: list[tuple[int, Json]], current: Json)
     return EventPlan(
         stack([plan for _, plan in known]),
         np.array([number for number, _ in known], np.int64),
-        limit_arrays(event_type),
+        event_limits(event_type),
     )
 
 

@@ -7,11 +7,13 @@ Callers bring the working memory; nothing is allocated, nothing raised. May impo
 Source: FIPS 180-4; RFC 9562 section 5.5; RFC 7693; org.apache.kafka.common.utils.Utils.murmur2.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.ids import NAMESPACE
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, inlined
 
 Bytes = NDArray[np.uint8]
 
@@ -62,7 +64,13 @@ _SEED = np.uint32(0x9747B28C)
 _M = np.uint32(0x5BD1E995)
 
 
-@compiled
+@inlined
+def signed(number: Any) -> Any:
+    """Return an unsigned number as a signed one of 64 bits."""
+    return np.int64(number)
+
+
+@inlined
 def little_32(data: Bytes, at: int) -> np.uint32:
     """Return the four bytes at `at` as a number, least significant first; they must be inside."""
     i = np.uint64(at)
@@ -74,18 +82,18 @@ def little_32(data: Bytes, at: int) -> np.uint32:
     )
 
 
-@compiled
+@inlined
 def little_64(data: Bytes, at: int) -> np.uint64:
     """Return the eight bytes at `at` as a number, least significant first; they must be inside."""
     return np.uint64(little_32(data, at)) | np.uint64(little_32(data, at + 4)) << np.uint64(32)
 
 
-@compiled
+@inlined
 def _left(word: np.uint32, bits: int) -> np.uint32:
     return np.uint32(word << np.uint32(bits) | word >> np.uint32(32 - bits))
 
 
-@compiled
+@inlined
 def _sha1_word(text: Bytes, size: int, at: int) -> np.uint32:
     """Return four bytes of the padded text, most significant first: the text, 0x80, zeros."""
     if at + 4 <= size:
@@ -163,12 +171,12 @@ def _write_uuid(words: NDArray[np.uint32], out: Bytes, at: int) -> None:
         out[start + np.uint64(place)] = _DASH
 
 
-@compiled
+@inlined
 def _turn(word: np.uint64, bits: int) -> np.uint64:
     return word >> np.uint64(bits) | word << np.uint64(64 - bits)
 
 
-@compiled
+@inlined
 def _mix(
     a: np.uint64, b: np.uint64, c: np.uint64, d: np.uint64, x: np.uint64, y: np.uint64
 ) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
@@ -243,7 +251,7 @@ def _fill(data: Bytes, at: int, end: int, m: NDArray[np.uint64]) -> None:
 
 
 @compiled
-def murmur2(data: Bytes, at: int, size: int) -> np.int64:
+def murmur2(data: Bytes, at: int, size: int) -> int:
     """Return Kafka's hash of `data[at:at + size]` without its highest bit: modulo the number of partitions,
     this is the partition. Never raises.
     """
@@ -259,4 +267,5 @@ def murmur2(data: Bytes, at: int, size: int) -> np.int64:
             rest |= np.uint32(np.uint32(data[np.uint64(i)]) << np.uint32((i - words_end) << 3))
         h = np.uint32((h ^ rest) * _M)
     h = np.uint32((h ^ h >> np.uint32(13)) * _M)
-    return np.int64((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
+    positive: int = signed((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
+    return positive

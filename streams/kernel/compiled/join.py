@@ -41,7 +41,7 @@ from streams.kernel.compiled.index import (
     find,
 )
 from streams.kernel.compiled.jit import compiled, compiled_rules, inlined
-from streams.kernel.compiled.limits import LimitArrays, is_within_limits
+from streams.kernel.compiled.limits import EventLimits, is_within_limits
 from streams.kernel.compiled.memory import (
     CHUNK,
     DROPPED,
@@ -101,7 +101,7 @@ OUTPUT_COUNTERS = 12
 OUT_ROOM, ROW_ROOM, RUN_ROOM = 1 << 17, 1 << 14, 1 << 9
 """What one record may write at most: limits of texts are 1,024 characters of at most 4 bytes each."""
 
-HEADERS = 8
+HEADERS, ID_SIZE = 8, 36
 TRACEPARENT_SIZE = 55
 _BANK, _BALANCE, _SECURITY, _SHIPMENT = 0, 1, 2, 3
 _STATUS, _AMOUNT, _CURRENCY, _LIFECYCLE = 3, 4, 5, 6
@@ -141,8 +141,16 @@ class Call(NamedTuple):
     frames: Longs
 
 
+FATE, REASON, RULE, KIND, HOLDER, ID_PLACE, VERDICT = range(7)
+"""Places in `Scratch.verdict`, and its size: the decision of one record. HOLDER is where the fixed part of the
+holder's consent stands (-1: none was asked), ID_PLACE where the notification's id stands in `Scratch.text` (-1:
+nothing is told, -2: the value was not even opened)."""
+
+NOT_OPENED = -2
+
+
 class Scratch(NamedTuple):
-    """One event's fields (see `fields.py`), and room for texts."""
+    """One event's fields (see `fields.py`), room for texts, and the decision."""
 
     number: Longs
     place: Ints
@@ -153,6 +161,7 @@ class Scratch(NamedTuple):
     body: Bytes
     sha1: Any
     blake2b: Any
+    verdict: Longs
 
 
 class Outputs(NamedTuple):
@@ -217,66 +226,74 @@ def _survive(record: int, outputs: Outputs) -> None:
 
 
 @inlined
-def _row(
+def _put_row(
     call: Call, tables: Tables, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs,
-    order: int, offset: int, holder: int, has_event: bool, fate: int, reason: int, rule: int, kind: int,
-    id_place: int,
+    order: int, offset: int,
 ) -> None:  # fmt: skip
-    """Write one decision.
-
-    `holder` is where the fixed part of its consent stands (-1: none was asked), `id_place` where the
-    notification's id stands in `scratch.text` (-1: none).
-    """
-    out, counter = outputs.rows, outputs.counter
-    at = counter[ROWS_USED]
+    """Write the decision that stands in `scratch.verdict`, and count it."""
+    out, counter, verdict = outputs.rows, outputs.counter, scratch.verdict
+    holder, kind, reason, id_place = verdict[HOLDER], verdict[KIND], verdict[REASON], verdict[ID_PLACE]
     number = counter[ROW_COUNT]
-    outputs.row_at[number] = at
+    outputs.row_at[number] = counter[ROWS_USED]
     outputs.row_order[number] = order
-    at = put_bytes(out, at, call.topic, 0, call.topic.size)
+    at = put_bytes(out, counter[ROWS_USED], call.topic, 0, call.topic.size)
     at = put_long(out, at, offset)
-    out[at] = 2 if has_event else 0
-    at += 1
-    if has_event:
-        at = put_sized(out, at, source, scratch.place[0], scratch.size[0])
-    out[at] = 0 if holder < 0 else 2
-    at += 1
-    if holder >= 0:
-        at = put_sized(out, at, index.arena, holder + FIXED, get_number(index.arena, holder + USER_SIZE, 2))
-    out[at] = 2 * fate
-    at += 1
-    if reason == _NO_REASON:
+    if id_place == NOT_OPENED:
         out[at] = 0
         at += 1
     else:
         out[at] = 2
-        out[at + 1] = 2 * reason
-        at += 2
-    at = put_name(out, at, tables.rule, rule)
-    if kind == _NO_KIND:
+        at = put_sized(out, at + 1, source, scratch.place[of_table.EVENT_ID], scratch.size[of_table.EVENT_ID])
+    if holder < 0:
         out[at] = 0
         at += 1
     else:
+        user_size = get_number(index.arena, holder + USER_SIZE, 2)
         out[at] = 2
-        out[at + 1] = 2 * kind
+        at = put_sized(out, at + 1, index.arena, holder + FIXED, user_size)
+    out[at] = 2 * verdict[FATE]
+    at = _put_code(out, at + 1, reason, _NO_REASON)
+    at = put_name(out, at, tables.rule, verdict[RULE])
+    at = _put_code(out, at, kind, _NO_KIND)
+    if holder < 0:
+        out[at], out[at + 1] = 0, 0
         at += 2
-    if holder >= 0:
+    else:
         place = holder + FIXED + get_number(index.arena, holder + USER_SIZE, 2)
         out[at] = 2
         at = put_sized(out, at + 1, index.arena, place, get_number(index.arena, holder + CONSENT_SIZE, 2))
         out[at] = 2
         at = put_long(out, at + 1, get_number(index.arena, holder + VERSION, 2))
-    else:
+    if id_place < 0:
         out[at] = 0
-        out[at + 1] = 0
-        at += 2
-    out[at] = 0 if id_place < 0 else 2
-    at += 1
-    if id_place >= 0:
-        at = put_sized(out, at, scratch.text, id_place, 36)
+        at += 1
+    else:
+        out[at] = 2
+        at = put_sized(out, at + 1, scratch.text, id_place, ID_SIZE)
     counter[ROWS_USED] = at
     counter[ROW_COUNT] = number + 1
     outputs.row_at[number + 1] = at
+    fate = verdict[FATE]
     outputs.holder_count[fate, reason, kind] += 1
+    outputs.count[fate, reason, kind if fate == _NOTIFY else _NO_KIND] += 1
+
+
+@inlined
+def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
+    """Write a union of null and an enum; `none` stands for null."""
+    if code == none:
+        out[at] = 0
+        return at + 1
+    out[at], out[at + 1] = 2, 2 * code
+    return at + 2
+
+
+@inlined
+def _judge(scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holder: int, id_place: int) -> None:
+    """Set the decision of a record."""
+    verdict = scratch.verdict
+    verdict[FATE], verdict[REASON], verdict[RULE] = fate, reason, rule
+    verdict[KIND], verdict[HOLDER], verdict[ID_PLACE] = kind, holder, id_place
 
 
 @compiled
@@ -649,7 +666,7 @@ def _put_notification(
     policy = get_number(arena, holder + POLICY, 4)
     number = policies.number
     at = put_bytes(out, 0, frame, 0, frame.size)
-    at = put_sized(out, at, scratch.text, id_place, 36)
+    at = put_sized(out, at, scratch.text, id_place, ID_SIZE)
     at = put_sized(out, at, arena, user, user_size)
     channel = user + user_size + consent_size
     at = put_sized(out, at, arena, channel, get_number(arena, holder + CHANNEL_SIZE, 2))
@@ -704,7 +721,7 @@ def _put_output(
     out[at] = 2 * (HEADERS + (1 if trace >= 0 else 0))
     at = put_bytes(out, at + 1, call.headers, 0, call.headers.size)
     at = put_bytes(out, at, _ID_HEADER, 0, _ID_HEADER.size)
-    at = put_bytes(out, at, scratch.text, id_place, 36)
+    at = put_bytes(out, at, scratch.text, id_place, ID_SIZE)
     at = put_bytes(out, at, _SOURCE_HEADER, 0, _SOURCE_HEADER.size)
     at = put_long(out, at, call.source.size + decimal_size(offset))
     at = put_bytes(out, at, call.source, 0, call.source.size)
@@ -826,11 +843,7 @@ def _decide_opened(
         if find_entry(memory.arena, at, count, SEEN_SIZE, seen_key, now) >= 0:
             if call.number[IS_REPLAY]:
                 return False
-            _row(
-                call, tables, index, source, scratch, outputs, order, offset, -1, True, _DUPLICATE,
-                _NO_REASON, of_table.SEEN_RULE, kind, -1,
-            )  # fmt: skip
-            outputs.count[_DUPLICATE, _NO_REASON, _NO_KIND] += 1
+            _judge(scratch, _DUPLICATE, _NO_REASON, of_table.SEEN_RULE, kind, -1, -1)
             return True
     has_gone_stale = is_stale(event_time, now, call.number[MAX_AGE + kind])
     if not has_gone_stale:
@@ -868,17 +881,13 @@ def _decide_opened(
         _put_output(
             call, index, source, scratch, outputs, holder, size, id_place, offset, trace, time, order
         )
-    _row(
-        call, tables, index, source, scratch, outputs, order, offset, holder, True, fate, reason, place, kind,
-        id_place,
-    )  # fmt: skip
-    outputs.count[fate, reason, kind if place == NOTIFY else _NO_KIND] += 1
+    _judge(scratch, fate, reason, place, kind, holder, id_place)
     return True
 
 
 @inlined
 def _decide_consented(
-    call: Call, tables: Tables, limits: LimitArrays, plans: VersionPlans, index: IndexArrays,
+    call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
     policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
     frame: Bytes, record: int, slot: int, order: int,
 ) -> bool:  # fmt: skip
@@ -890,11 +899,7 @@ def _decide_consented(
     holder = index.record_at[slot] + 2 + key_size
     reason = _gate(call, tables, index, policies, holder)
     if reason != _NO_REASON:
-        _row(
-            call, tables, index, source, scratch, outputs, order, offset, holder, False, _SUPPRESS, reason,
-            of_table.GATE, _NO_KIND, -1,
-        )  # fmt: skip
-        outputs.count[_SUPPRESS, reason, _NO_KIND] += 1
+        _judge(scratch, _SUPPRESS, reason, of_table.GATE, _NO_KIND, holder, NOT_OPENED)
         return True
     value, value_size = np.int64(columns.value_places[record]), np.int64(columns.value_sizes[record])
     trace = -1
@@ -968,7 +973,7 @@ def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> boo
 
 @compiled
 def join(
-    call: Call, tables: Tables, limits: LimitArrays, plans: VersionPlans, index: IndexArrays,
+    call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
     policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
     frame: Bytes, start: int,
 ) -> tuple[int, int]:  # fmt: skip
@@ -1011,4 +1016,7 @@ def join(
         ):  # fmt: skip
             _taint(index, memory, slot)
             _survive(record, outputs)
+        else:
+            offset = columns.offsets[record]
+            _put_row(call, tables, index, source, scratch, outputs, number[ORDER] + record, offset)
     return records, DONE
