@@ -10,7 +10,7 @@ import numpy as np
 from streams.kernel.compiled.bytes_out import long_size, put_bytes, put_decimal, put_long
 from streams.kernel.compiled.index import IndexArrays
 from streams.kernel.compiled.bytes_out import get_number
-from streams.kernel.compiled.jit import compiled, compiled_for
+from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.memory import (
     CHUNK,
     DROPPED,
@@ -36,7 +36,7 @@ RECORD_HEAD = 16
 """Most bytes of a record before its key."""
 
 
-@compiled_for("int64(room, int64, int64, room, int64, int64)")
+@inner
 def put_record(out: Bytes, at: int, delta: int, source: Bytes, place: int, size: int) -> int:
     """Write a whole record: what stands before its key, then `size` bytes from its key on."""
     at = put_long(out, at, 2 + long_size(delta) + size)
@@ -91,7 +91,7 @@ def batch_records(
     return batches
 
 
-@compiled
+@inner
 def _differs(arena: Bytes, old: int, old_size: int, new: int, new_size: int) -> bool:
     if old_size != new_size:
         return True
@@ -101,7 +101,7 @@ def _differs(arena: Bytes, old: int, old_size: int, new: int, new_size: int) -> 
     return False
 
 
-@compiled
+@inner
 def _put_chunk(
     out: Bytes, at: int, index: IndexArrays, slot: int, frame: Bytes, letter: int, number: int, arena: Bytes,
     place: int, size: int,

@@ -6,14 +6,14 @@ Every function takes where to write and returns where it stopped. Nothing is che
 
 import numpy as np
 
-from streams.kernel.compiled.jit import compiled_for
+from streams.kernel.compiled.jit import inner
 from streams.kernel.compiled.types import Bytes
 
 _ONE, _SEVEN = np.uint64(1), np.uint64(7)
 _LOW, _MORE = np.uint64(0x7F), np.uint64(0x80)
 
 
-@compiled_for("int64(room, int64, int64)")
+@inner
 def put_long(out: Bytes, at: int, value: int) -> int:
     """Write a signed number of 64 bits."""
     rest = (np.uint64(value) << _ONE) ^ np.uint64(value >> 63)
@@ -25,7 +25,7 @@ def put_long(out: Bytes, at: int, value: int) -> int:
     return at + 1
 
 
-@compiled_for("int64(int64)")
+@inner
 def long_size(value: int) -> int:
     """Return how many bytes `put_long` writes."""
     rest = (np.uint64(value) << _ONE) ^ np.uint64(value >> 63)
@@ -36,7 +36,7 @@ def long_size(value: int) -> int:
     return size
 
 
-@compiled_for("int64(room, int64, bytes, int64, int64)", "int64(room, int64, room, int64, int64)")
+@inner
 def put_bytes(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     """Copy `size` bytes from `source[place:]`."""
     for index in range(size):
@@ -44,13 +44,13 @@ def put_bytes(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     return at + size
 
 
-@compiled_for("int64(room, int64, bytes, int64, int64)", "int64(room, int64, room, int64, int64)")
+@inner
 def put_sized(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     """Write a string: its size, then its bytes."""
     return put_bytes(out, put_long(out, at, size), source, place, size)
 
 
-@compiled_for("int64(room, int64, int64)")
+@inner
 def put_decimal(out: Bytes, at: int, value: int) -> int:
     """Write a number as ASCII digits, as `str` does."""
     if value < 0:
@@ -70,7 +70,7 @@ def put_decimal(out: Bytes, at: int, value: int) -> int:
     return at + digits
 
 
-@compiled_for("int64(room, int64, int64)")
+@inner
 def get_number(source: Bytes, at: int, size: int) -> int:
     """Read a little-endian unsigned number of at most 7 bytes."""
     value = 0
@@ -79,7 +79,7 @@ def get_number(source: Bytes, at: int, size: int) -> int:
     return value
 
 
-@compiled_for("int64(room, int64, int64, int64)")
+@inner
 def put_number(out: Bytes, at: int, value: int, size: int) -> int:
     """Write a little-endian unsigned number of at most 7 bytes."""
     for index in range(size):

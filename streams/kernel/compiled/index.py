@@ -9,12 +9,13 @@ channel; of any other one the value's size (4) and the value. Imports `bytes_out
 `memory.py`. Source: DESIGN section 6; consent_state.avsc.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_long, put_number
-from streams.kernel.compiled.jit import compiled, compiled_for, inlined
+from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_decimal, put_long, put_number
+from streams.kernel.compiled.hashes import blake2b_4
+from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.policies import DETAIL, POLICY_LIMIT, PolicyArrays, find_policy
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 
@@ -49,6 +50,7 @@ class IndexArrays(NamedTuple):
         counters: see the places above.
         seed: of the hash, one number.
         frame: the five bytes that begin a consent state that can be stored field by field.
+        words: working memory of a hash.
     """
 
     arena: Bytes
@@ -59,9 +61,10 @@ class IndexArrays(NamedTuple):
     counters: Longs
     seed: Longs
     frame: Bytes
+    words: Any
 
 
-@compiled_for("int64(bytes, int64, int64, int64)", "int64(room, int64, int64, int64)")
+@inner
 def key_hash(source: Bytes, place: int, size: int, seed: int) -> int:
     """Return 62 bits of hash, never negative."""
     value = np.uint64(seed) ^ (np.uint64(size) * _MULTIPLIER)
@@ -181,7 +184,7 @@ def has_room(index: IndexArrays, slots: int, arena_bytes: int) -> bool:
     )
 
 
-@compiled
+@inner
 def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
     """Read a number; the place is -1 where there is none."""
     value, shift = np.uint64(0), 0
@@ -195,14 +198,14 @@ def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-@compiled_for("int64(bytes, int64, int64)")
+@inner
 def _skip_sized(source: Bytes, at: int, end: int) -> int:
     """Return where a string ends, -1 where there is none."""
     size, at = _read_long(source, at, end)
     return at + size if at >= 0 and 0 <= size <= end - at else -1
 
 
-@compiled_for("int64(bytes, int64, int64, bool)")
+@inner
 def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
     """Return where a union of null and a number or text ends, -1 where there is none."""
     if at < 0 or at >= end:
@@ -216,7 +219,7 @@ def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
     return _read_long(source, at + 1, end)[1]
 
 
-@compiled_for("bool(bytes, int64, int64)")
+@inner
 def _is_ascii(source: Bytes, place: int, size: int) -> bool:
     for index in range(place, place + size):
         if source[index] >= 0x80:
@@ -224,7 +227,7 @@ def _is_ascii(source: Bytes, place: int, size: int) -> bool:
     return True
 
 
-@compiled_for("int64(bytes, int64, int64, longs, int64)")
+@inner
 def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
     """Read an ASCII string of at most 1,024 bytes: its place and size into `found`; -1 where there is none."""
     if at < 0:
@@ -316,7 +319,7 @@ def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) ->
     )
 
 
-@compiled
+@inner
 def _same(source: Bytes, place: int, size: int, other: int, other_size: int) -> bool:
     if size != other_size:
         return False
@@ -326,7 +329,19 @@ def _same(source: Bytes, place: int, size: int, other: int, other_size: int) -> 
     return True
 
 
-@inlined
+@inner
+def _asked(index: IndexArrays, source: Bytes, user: int, size: int, text: int) -> int:
+    """Return what tells this list of holders from others; `text` is where the arena is free.
+
+    Source: `core/prepared.py`.
+    """
+    end = put_decimal(index.arena, text, size)
+    index.arena[end] = 58
+    end = put_bytes(index.arena, end + 1, source, user, size)
+    return np.int64(blake2b_4(index.arena, text, end - text, index.words))
+
+
+@inner
 def put_state(
     index: IndexArrays,
     policies: PolicyArrays,
@@ -342,7 +357,7 @@ def put_state(
     Returns DONE, NO_ROOM (nothing was changed) or NEW_POLICY (nothing was changed; `found` tells where its
     parts are).
     """
-    if not has_room(index, 1, 2 * key_size + max(value_size, 0) + 64):
+    if not has_room(index, 1, 2 * key_size + 3 * max(value_size, 0) + 128):
         return NO_ROOM
     policy = -1
     if value_size >= 0 and read_simple(
@@ -368,7 +383,7 @@ def put_state(
         put_number(index.arena, at + CONSENT_SIZE, found[F_CONSENT + 1], 2)
         put_number(index.arena, at + CHANNEL_SIZE, found[F_CHANNEL + 1], 2)
         put_number(index.arena, at + POLICY, policy, 4)
-        put_number(index.arena, at + ASKED, 0, 4)
+        put_number(index.arena, at + ASKED, _asked(index, source, found[F_USER], found[F_USER + 1], at + FIXED), 4)
         put_number(index.arena, at + EFFECTIVE_AT, found[F_EFFECTIVE], 6)
         put_number(index.arena, at + VALID_UNTIL, found[F_VALID], 6)
         put_number(index.arena, at + REQUEST_OFFSET, found[F_REQUEST] + 1, 5)

@@ -12,7 +12,7 @@ import os
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 try:
     import numba
@@ -41,7 +41,6 @@ if numba is not None:
 
 
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": IS_BOUNDS_CHECKED}
-_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def compiled(function: Function) -> Function:
@@ -49,44 +48,37 @@ def compiled(function: Function) -> Function:
 
     Without numba the function stays as it is.
     """
-    if numba is None:
-        return function
-    result: Function = numba.njit(**_OPTIONS)(function)
-    return result
+    return _made(function)
+
+
+def inner(function: Function) -> Function:
+    """Compile a function that only compiled code calls: it gets no way in from Python, which costs time."""
+    return _made(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def inlined(function: Function) -> Function:
-    """Compile a function into its callers, which are compiled code.
+    """Compile a small function into each of its callers: an array crosses a call as seven words."""
+    return _made(function, forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-    For parts that are called at one place: compiled by themselves they would be optimised twice.
-    """
+
+def _made(function: Function, **options: bool) -> Function:
     if numba is None:
         return function
-    result: Function = numba.njit(inline="always", **_OPTIONS)(function)
-    return result
+    made: Any = numba.njit(**_OPTIONS, **options)(function)
+    template = made.get_call_template
+
+    def widened(args: Sequence[Any], kws: dict[str, Any]) -> Any:
+        """Take every whole number as one of 64 bits: numba compiles anew for each constant and width."""
+        return template(tuple(map(_widened, args)), kws)
+
+    made.get_call_template = widened
+    return cast("Function", made)
 
 
-def compiled_for(*signatures: str) -> Callable[[Function], Function]:
-    """Compile a small function that only compiled code calls, for just these signatures.
-
-    Left to itself numba compiles one for every constant that it is called with. `bytes` stands for an array
-    of bytes that may be read only, `room` for one that may be written.
-    """
-
-    def decorate(function: Function) -> Function:
-        if numba is None:
-            return function
-        read_only = numba.types.Array(numba.types.uint8, 1, "C", readonly=True)
-        names = {"bytes": read_only, "room": numba.types.uint8[::1], "int64": numba.types.int64}
-        names |= {"bool": numba.types.boolean, "longs": numba.types.int64[::1]}
-        wanted = []
-        for signature in signatures:
-            result, arguments = signature.removesuffix(")").split("(")
-            wanted.append(names[result](*(names[name.strip()] for name in arguments.split(","))))
-        made: Function = numba.njit(wanted, **_OPTIONS, **_INNER)(function)
-        return made
-
-    return decorate
+def _widened(kind: Any) -> Any:
+    plain = numba.types.unliteral(kind)
+    is_narrow = isinstance(plain, numba.types.Integer) and plain.signed and plain.bitwidth < 64
+    return numba.types.int64 if is_narrow else plain
 
 
 def compiled_rules(functions: Sequence[Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
@@ -100,5 +92,5 @@ def compiled_rules(functions: Sequence[Callable[..., Any]]) -> dict[str, Callabl
         names = function.__globals__ | twins
         twin = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
         twin.__module__, twin.__qualname__ = function.__module__, function.__qualname__
-        twins[function.__name__] = inlined(twin)
+        twins[function.__name__] = inner(twin)
     return twins

@@ -40,7 +40,7 @@ from streams.kernel.compiled.index import (
     IndexArrays,
     find,
 )
-from streams.kernel.compiled.jit import compiled, compiled_rules, inlined
+from streams.kernel.compiled.jit import compiled, compiled_rules, inner
 from streams.kernel.compiled.limits import EventLimits, is_within_limits
 from streams.kernel.compiled.memory import (
     CHUNK,
@@ -185,7 +185,7 @@ class Outputs(NamedTuple):
     holder_count: Longs
 
 
-@compiled
+@inner
 def put_name(out: Bytes, at: int, known: Names, number: int) -> int:
     """Write one of the short texts."""
     place = known.at[number]
@@ -207,7 +207,7 @@ def close_run(call: Call, outputs: Outputs) -> None:
     counter[RUN_OPEN] = 0
 
 
-@inlined
+@inner
 def _add_to_run(offset: int, outputs: Outputs) -> None:
     counter = outputs.counter
     if not counter[RUN_OPEN]:
@@ -219,13 +219,13 @@ def _add_to_run(offset: int, outputs: Outputs) -> None:
     counter[RUN_TOTAL] += 1
 
 
-@compiled
+@inner
 def _survive(record: int, outputs: Outputs) -> None:
     outputs.survivors[outputs.counter[SURVIVORS]] = record
     outputs.counter[SURVIVORS] += 1
 
 
-@inlined
+@inner
 def _put_row(
     call: Call, tables: Tables, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs,
     order: int, offset: int,
@@ -278,7 +278,7 @@ def _put_row(
     outputs.count[fate, reason, kind if fate == _NOTIFY else _NO_KIND] += 1
 
 
-@inlined
+@inner
 def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
     """Write a union of null and an enum; `none` stands for null."""
     if code == none:
@@ -288,7 +288,7 @@ def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
     return at + 2
 
 
-@inlined
+@inner
 def _judge(scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holder: int, id_place: int) -> None:
     """Set the decision of a record."""
     verdict = scratch.verdict
@@ -296,7 +296,7 @@ def _judge(scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holde
     verdict[KIND], verdict[HOLDER], verdict[ID_PLACE] = kind, holder, id_place
 
 
-@compiled
+@inner
 def _is_lower_hex(source: Bytes, place: int, size: int) -> tuple[bool, bool]:
     """Tell whether all are digits of lower-case hexadecimal, and whether all are zeros."""
     is_zero = True
@@ -309,7 +309,7 @@ def _is_lower_hex(source: Bytes, place: int, size: int) -> tuple[bool, bool]:
     return True, is_zero
 
 
-@compiled
+@inner
 def is_traceparent(source: Bytes, place: int, size: int) -> bool:
     """Tell whether a header's value is one that is passed on. Source: `wire/headers.py`."""
     if size != TRACEPARENT_SIZE:
@@ -325,7 +325,7 @@ def is_traceparent(source: Bytes, place: int, size: int) -> bool:
     return version and trace and parent and flags and not is_no_trace and not is_no_parent
 
 
-@compiled
+@inner
 def _header_long(source: Bytes, at: int) -> tuple[int, int]:
     """Read a number that `records.py` has walked over before."""
     value, shift = np.uint64(0), np.uint64(0)
@@ -338,7 +338,7 @@ def _header_long(source: Bytes, at: int) -> tuple[int, int]:
         shift += np.uint64(7)
 
 
-@compiled
+@inner
 def _has_name(source: Bytes, place: int, size: int, name: Bytes) -> bool:
     if size != name.size:
         return False
@@ -348,7 +348,7 @@ def _has_name(source: Bytes, place: int, size: int, name: Bytes) -> bool:
     return True
 
 
-@inlined
+@inner
 def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     """Return whether a header names the schema, and place and size of the last traceparent (-1: none)."""
     trace, trace_size = -1, -1
@@ -364,7 +364,7 @@ def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     return False, trace, trace_size
 
 
-@inlined
+@inner
 def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     """Return which version of the schema a value's frame names, -1 for none of ours."""
     if size < 5 or source[place] != 0:
@@ -378,7 +378,7 @@ def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     return -1
 
 
-@inlined
+@inner
 def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     """Return the hash under which an event is remembered as seen. Source: `core/decide.py`."""
     scratch.text[0] = event_type
@@ -386,7 +386,7 @@ def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     return np.int64(blake2b_8(scratch.text, 0, size, scratch.blake2b))
 
 
-@inlined
+@inner
 def _told_key(
     source: Bytes, event_type: int, scratch: Scratch, arena: Bytes, user: int, user_size: int
 ) -> int:
@@ -404,7 +404,7 @@ def _told_key(
     return np.int64(blake2b_8(text, 0, put_bytes(text, at, arena, user, user_size), scratch.blake2b))
 
 
-@compiled
+@inner
 def _revision_key(scratch: Scratch, key: int, code: int, told: int) -> int:
     """Return the hash of the revision of a step. Source: `core/lifecycle.py`."""
     text = scratch.text
@@ -415,7 +415,7 @@ def _revision_key(scratch: Scratch, key: int, code: int, told: int) -> int:
     return np.int64(blake2b_8(text, 0, put_decimal(text, at + 1, told), scratch.blake2b))
 
 
-@inlined
+@inner
 def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, int, int]:
     """Return code, value and day of the ETA of the step that an event tells. Source: `core/lifecycle.py`."""
     if event_type == _BALANCE:
@@ -428,7 +428,7 @@ def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, in
     return code, scratch.number[of_table.TIME_FIELD[_SHIPMENT]], eta_day
 
 
-@inlined
+@inner
 def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) -> int:
     """Ask what is new against the step told, whose entry stands at `told` (-1: nothing told)."""
     has_told = told >= 0
@@ -455,7 +455,7 @@ def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) 
 LEAVES = -1
 
 
-@inlined
+@inner
 def _answer(
     call: Call, memory: MemoryArrays, row: int, source: Bytes, scratch: Scratch, arena: Bytes, user: int,
     user_size: int, offset: int,
@@ -507,7 +507,7 @@ def _answer(
     return found
 
 
-@inlined
+@inner
 def _put_date(out: Bytes, at: int, day: int) -> int:
     """Write a day since 1970 as YYYY-MM-DD. Source: Howard Hinnant, civil_from_days."""
     shifted = day + 719_468
@@ -527,7 +527,7 @@ def _put_date(out: Bytes, at: int, day: int) -> int:
     return at + 10
 
 
-@inlined
+@inner
 def _identify(
     call: Call, tables: Tables, source: Bytes, scratch: Scratch, arena: Bytes, user: int, user_size: int,
     key_place: int, key_size: int, kind: int, answer: int,
@@ -567,7 +567,7 @@ def _identify(
     return at
 
 
-@inlined
+@inner
 def _put_subject_label(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     """Write the masked name of an ASCII subject. Source: `subject_label` in `core/project.py`."""
     colon = 0
@@ -584,7 +584,7 @@ def _put_subject_label(out: Bytes, at: int, source: Bytes, place: int, size: int
     return at
 
 
-@compiled
+@inner
 def _last_chars(source: Bytes, place: int, size: int, chars: int) -> int:
     """Return how many bytes the last `chars` characters of a valid UTF-8 text take."""
     taken = 0
@@ -595,7 +595,7 @@ def _last_chars(source: Bytes, place: int, size: int, chars: int) -> int:
     return taken
 
 
-@inlined
+@inner
 def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) -> int:
     """Write carrier and masked parcel id. Source: `shipment_label` in `core/project.py`."""
     carrier = 0 if scratch.is_null[_CARRIER] else scratch.size[_CARRIER]
@@ -610,7 +610,7 @@ def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) ->
     return put_bytes(out, at + 3, source, place + size - tail, tail)
 
 
-@inlined
+@inner
 def _put_shown(out: Bytes, at: int, tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch) -> int:
     """Write the notification's fields from `status` on, null where the event has nothing or it is not shown."""
     for number in range(tables.how.shape[1]):
@@ -639,7 +639,7 @@ def _put_shown(out: Bytes, at: int, tables: Tables, event_type: int, shown: int,
     return at
 
 
-@inlined
+@inner
 def _purpose_of(kind: int, purposes: int) -> int:
     """Return the purpose a notification is for. Source: `_purpose` in `core/project.py`."""
     if kind == _DECLINED_KIND:
@@ -653,7 +653,7 @@ def _purpose_of(kind: int, purposes: int) -> int:
     return 2
 
 
-@inlined
+@inner
 def _put_notification(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     frame: Bytes, holder: int, key_place: int, key_size: int, kind: int, event_time: int, id_place: int,
@@ -707,7 +707,7 @@ def decimal_size(value: int) -> int:
     return size
 
 
-@inlined
+@inner
 def _put_output(
     call: Call, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs, holder: int, size: int,
     id_place: int, offset: int, trace: int, time: int, order: int,
@@ -737,7 +737,7 @@ def _put_output(
     outputs.out_partition[number] = murmur2(arena, holder + FIXED, user_size) % call.number[DELIVERIES]
 
 
-@inlined
+@inner
 def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, holder: int) -> int:
     """Return the reason for which a holder is closed, _NO_REASON if it is open. Source: `core/gate.py`."""
     arena, now = index.arena, call.number[NOW]
@@ -753,14 +753,14 @@ def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays
     return _NO_REASON
 
 
-@inlined
+@inner
 def _kind_of(tables: Tables, event_type: int, scratch: Scratch) -> int:
     if event_type == _BANK:
         return np.int64(tables.kind_of_transaction[scratch.number[_STATUS]])
     return _BALANCE_KIND if event_type == _BALANCE else _SECURITY_KIND if event_type == _SECURITY else _SHIPPING_KIND
 
 
-@inlined
+@inner
 def _rule_of(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     holder: int, kind: int, event_time: int,
@@ -803,7 +803,7 @@ def _rule_of(
     )
 
 
-@inlined
+@inner
 def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     """Make room for one more seen entry as `with_seen_room` does; False where memory must be swept."""
     dropped, count, limit = memory.row[row, DROPPED], memory.row[row, NEW_SEEN], call.number[SEEN_LIMIT]
@@ -819,7 +819,7 @@ def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     return True
 
 
-@inlined
+@inner
 def _decide_opened(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, memory: MemoryArrays,
     source: Bytes, scratch: Scratch, outputs: Outputs, frame: Bytes, slot: int, holder: int, key_place: int,
@@ -885,7 +885,7 @@ def _decide_opened(
     return True
 
 
-@inlined
+@inner
 def _decide_consented(
     call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
     policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
@@ -942,7 +942,7 @@ def _decide_consented(
     )  # fmt: skip
 
 
-@inlined
+@inner
 def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     """Let every later record of a subject leave too, in this transaction."""
     row = np.int64(index.row[slot])
@@ -953,7 +953,7 @@ def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     memory.row[row, IS_TAINTED] = 1
 
 
-@inlined
+@inner
 def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     row = np.int64(index.row[slot])
     if row < 0:
@@ -962,7 +962,7 @@ def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     return memory.row[row, IS_TAINTED] == 1
 
 
-@inlined
+@inner
 def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     """Tell whether one event of a subject finds room in memory."""
     counters = memory.counters

@@ -13,7 +13,7 @@ import numpy as np
 
 from streams.core.subject_state import CHUNK_ENTRIES, SEEN, TOLD
 from streams.kernel.compiled.bytes_out import put_bytes
-from streams.kernel.compiled.jit import compiled, compiled_for
+from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 
 SEEN_SIZE, TOLD_SIZE, CHUNK = SEEN.size, TOLD.size, CHUNK_ENTRIES
@@ -42,7 +42,7 @@ class MemoryArrays(NamedTuple):
     counters: Longs
 
 
-@compiled_for("int64(room, int64)")
+@inner
 def get_u64(source: Bytes, at: int) -> int:
     """Read a little-endian signed number of 64 bits."""
     value = np.int64(0)
@@ -51,7 +51,7 @@ def get_u64(source: Bytes, at: int) -> int:
     return value
 
 
-@compiled_for("int64(room, int64, int64, int64)")
+@inner
 def put_u64(out: Bytes, at: int, value: int, size: int) -> int:
     """Write a number of `size` bytes, little-endian."""
     for index in range(size):
@@ -59,7 +59,7 @@ def put_u64(out: Bytes, at: int, value: int, size: int) -> int:
     return at + size
 
 
-@compiled_for("int64(room, int64, int64, int64, int64, int64)")
+@inner
 def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int) -> int:
     """Return where the entry of an 8-byte hash that has not run out stands, -1 if there is none."""
     for _ in range(count):
@@ -69,7 +69,7 @@ def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int
     return -1
 
 
-@compiled_for("bool(room, int64, int64, int64, int64)")
+@inner
 def has_run_out(source: Bytes, at: int, count: int, size: int, now: int) -> bool:
     """Tell whether every one of `count` entries has run out."""
     for index in range(count):
@@ -90,7 +90,7 @@ def new_row(memory: MemoryArrays, slot: int) -> int:
     return row
 
 
-@compiled
+@inner
 def touch(memory: MemoryArrays, row: int) -> None:
     """Begin to stage a row in the present transaction, if it is not staged yet."""
     stamp = memory.counters[NOW_STAMP]
@@ -105,7 +105,7 @@ def touch(memory: MemoryArrays, row: int) -> None:
     memory.counters[TOUCHED] += 1
 
 
-@compiled
+@inner
 def arena_room(memory: MemoryArrays, row: int) -> int:
     """Return how many bytes of the arena one event of a row (-1: of a new one) takes at most."""
     if row < 0:
@@ -116,7 +116,7 @@ def arena_room(memory: MemoryArrays, row: int) -> int:
     return 2 * SEEN_SIZE * max(seen, FIRST_ROOM) + 4 * TOLD_SIZE * max(told + 2, FIRST_ROOM)
 
 
-@compiled
+@inner
 def append_seen(
     memory: MemoryArrays, row: int, key: int, expires_at: int, offset: int, asked: int, answers: int
 ) -> None:
@@ -138,7 +138,7 @@ def append_seen(
     memory.row[row, NEW_SEEN] = count + 1
 
 
-@compiled
+@inner
 def stage_told(memory: MemoryArrays, row: int) -> None:
     """Copy the told entries, with room for two more, if they are not copied yet."""
     if memory.row[row, NEW_TOLD_AT] >= 0:
@@ -147,7 +147,7 @@ def stage_told(memory: MemoryArrays, row: int) -> None:
     _move_told(memory, row, memory.row[row, TOLD_AT], count, max(FIRST_ROOM, count + 2))
 
 
-@compiled
+@inner
 def _move_told(memory: MemoryArrays, row: int, source: int, count: int, room: int) -> None:
     at = memory.counters[ARENA_USED]
     put_bytes(memory.arena, at, memory.arena, source, count * TOLD_SIZE)
@@ -156,7 +156,7 @@ def _move_told(memory: MemoryArrays, row: int, source: int, count: int, room: in
     memory.row[row, NEW_TOLD] = count
 
 
-@compiled
+@inner
 def put_told(
     memory: MemoryArrays, row: int, now: int, key: int, expires_at: int, code: int, value: int,
     eta_day: int, day: int, offset: int,

@@ -12,7 +12,7 @@ import numpy as np
 from streams.core.codes import Kind
 from streams.core.project import FIELD_TAGS, KIND_FIELDS, NOTIFICATION_FIELDS, projections
 from streams.core.terms import Terms
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 
 PURPOSES, DETAIL, DIRECTION, HAS_MINIMUM, MINIMUM, MINIMUM_CURRENCY = 0, 1, 2, 3, 4, 5
@@ -42,7 +42,7 @@ class PolicyArrays(NamedTuple):
     used: Longs
 
 
-@compiled
+@inner
 def _hash(source: Bytes, head: int, head_size: int, tail: int, tail_size: int) -> int:
     value = np.uint64(head_size)
     for index in range(head, head + head_size):
@@ -52,7 +52,7 @@ def _hash(source: Bytes, head: int, head_size: int, tail: int, tail_size: int) -
     return np.int64(value >> np.uint64(20))
 
 
-@compiled
+@inner
 def _is_same(arena: Bytes, place: int, source: Bytes, other: int, size: int) -> bool:
     for index in range(size):
         if arena[place + index] != source[other + index]:

@@ -15,6 +15,7 @@ from streams.core.terms import intersection
 from streams.kernel.compiled import index as of_index
 from streams.kernel.compiled import memory as of_memory
 from streams.kernel.compiled.growing import GrowingArray
+from streams.kernel.compiled.hashes import BLAKE2B_WORDS
 from streams.kernel.compiled.index import IndexArrays
 from streams.kernel.compiled.memory import MemoryArrays
 from streams.kernel.compiled.policies import COLUMNS, PolicyArrays, enter_policy, policy_row
@@ -47,6 +48,7 @@ class PackedSubjects:
         self._table.clear(-1)
         self._counters = np.zeros(4, np.int64)
         self._seed = np.array([draw_seed()], np.int64)
+        self._words = np.zeros(BLAKE2B_WORDS, np.uint64)
         self._memory_arena = GrowingArray(np.uint8, FIRST_ARENA)
         self._memory_rows = GrowingArray(np.int64, FIRST_SLOTS * of_memory.COLUMNS)
         self._touched = GrowingArray(np.int32, FIRST_SLOTS)
@@ -69,7 +71,7 @@ class PackedSubjects:
         """Return the consent index as it is now; not to be kept across a change."""
         return IndexArrays(
             self._arena.array, self._table.array, self._record_at.array, self._kind.array, self._row.array,
-            self._counters, self._seed, _CONSENT_FRAME,
+            self._counters, self._seed, _CONSENT_FRAME, self._words,
         )  # fmt: skip
 
     @property
@@ -176,7 +178,7 @@ class PackedSubjects:
             if answer == of_index.NEW_POLICY:
                 self._learn_policy(source)
             else:
-                self._make_index_room(1, int(2 * key_sizes[start] + max(value_sizes[start], 0)) + 64)
+                self._make_index_room(1, int(2 * key_sizes[start] + 3 * max(value_sizes[start], 0)) + 128)
 
     def _slot(self, key: bytes) -> int:
         data = np.frombuffer(key, np.uint8) if key else np.zeros(1, np.uint8)
