@@ -58,7 +58,9 @@ def tabled(writer: Any, reader: Any, before: bytes = b"", behind: bytes = b"") -
         place, size, chars = (np.full(len(types), -7, dtype=np.int32) for _ in range(3))
         is_null = np.full(len(types), 7, dtype=np.uint8)
         at, end = len(before), len(before) + len(data)
-        if read_fields(buffer, at, end, plan, number, place, size, chars, is_null) != end:
+        stop = read_fields(buffer, at, end, plan, number, place, size, chars, is_null)
+        assert stop == -1 or at <= stop <= end
+        if stop != end:
             return None
         columns = zip(
             types, *(column.tolist() for column in (number, place, size, chars, is_null)), strict=True
