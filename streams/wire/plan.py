@@ -68,6 +68,8 @@ def in_full(schema: Json, seen: dict[str, Json] | None = None) -> Json:
         case {"type": "enum"}:
             seen[schema["name"]] = schema
             return schema
+        case {"type": dict() | list()}:
+            return in_full(schema["type"], seen)
         case {"type": "array"}:
             return {"type": "array", "items": in_full(schema["items"], seen)}
         case _:
@@ -80,8 +82,8 @@ def item_schema(record: Json, field: str) -> Json:
 
 
 def null_index(union: Json) -> int:
-    """Return where null stands in a union of null and one other type."""
-    return next(index for index, branch in enumerate(union) if branch["type"] == "null")
+    """Return where null stands in a union of null and one other type. Raises ValueError if it does not."""
+    return [branch["type"] for branch in union].index("null")
 
 
 def is_read_as(writer: Json, reader: Json) -> bool:

@@ -246,6 +246,13 @@ def test_a_default_of_bytes_is_bytes() -> None:
     assert compile_reader(version(A), version(A, added), {})(b"\x00", 0) == ("", b"a\xff")
 
 
+def test_a_type_may_stand_in_a_type() -> None:
+    text = version('{"name": "a", "type": {"type": {"type": "string"}}}')
+    maybe = version('{"name": "a", "type": {"type": ["null", "string"]}}')
+    assert compile_reader(text, maybe, {})(b"\x02x", 0) == ("x",)
+    assert compile_reader(maybe, maybe, {})(b"\x00", 0) == (None,)
+
+
 def test_an_index_of_two_bytes_is_read_where_an_enum_has_so_many_symbols() -> None:
     symbols = ["UNKNOWN", *(f"S{index}" for index in range(1, 200))]
     reader = compile_reader(
@@ -268,5 +275,7 @@ def test_a_reader_of_versions_that_do_not_resolve_is_not_made() -> None:
     with pytest.raises(ValueError, match="long was written where int is read"):
         compile_reader(version('{"name": "b", "type": "long"}'), version('{"name": "b", "type": "int"}'), {})
     strict = version('{"name": "c", "type": {"type": "enum", "name": "E", "symbols": ["A"]}}')
+    with pytest.raises(ValueError, match="not in list"):
+        compile_reader(version('{"name": "b", "type": ["string", "long"]}'), version(B), {})
     with pytest.raises(ValueError, match="lacks symbols"):
         compile_reader(version(C), strict, {})

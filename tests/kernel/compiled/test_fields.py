@@ -58,7 +58,9 @@ def tabled(writer: Any, reader: Any, before: bytes = b"", behind: bytes = b"") -
         place, size, chars = (np.full(len(types), -7, dtype=np.int32) for _ in range(3))
         is_null = np.full(len(types), 7, dtype=np.uint8)
         at, end = len(before), len(before) + len(data)
-        if read_fields(buffer, at, end, plan, number, place, size, chars, is_null) != end:
+        stop = read_fields(buffer, at, end, plan, number, place, size, chars, is_null)
+        assert stop == -1 or at <= stop <= end
+        if stop != end:
             return None
         columns = zip(
             types, *(column.tolist() for column in (number, place, size, chars, is_null)), strict=True
@@ -153,6 +155,15 @@ def one(of: Any) -> Any:
     return {"type": "record", "name": "R", "fields": [{"name": "f", "type": of}]}
 
 
+MIXED = {"type": "enum", "name": "E", "symbols": ["C", "A", "B"], "default": "A"}
+
+
+def pair_of(of: Any) -> Any:
+    """Return a schema of a field of this type and an enum."""
+    other = {"name": "g", "type": {**MIXED, "name": "F"}}
+    return {"type": "record", "name": "R", "fields": [{"name": "f", "type": of}, other]}
+
+
 ONE_FIELD = {
     (written, read): interpreted(one(written), one(read))
     for written, read in [
@@ -194,6 +205,16 @@ def test_a_number_is_read_or_refused_whatever_its_length(written: str, data: byt
 def test_a_size_is_read_or_refused_whatever_its_length(size: bytes, text: bytes) -> None:
     for kind in ("string", "bytes"):
         assert is_same(tabled(one(kind), one(kind))(size + text), ONE_FIELD[kind, kind](size + text))
+
+
+@pytest.mark.parametrize("of", ["boolean", ["null", "boolean"], ["boolean", "null"], MIXED, ["null", MIXED]])
+def test_every_byte_is_a_flag_an_index_or_a_branch_or_none(of: Any) -> None:
+    # a second enum, so that there is a symbol behind the last one
+    pair = pair_of(of), pair_of(of)
+    ours, theirs = tabled(*pair), interpreted(*pair)
+    for data in map(bytes, itertools.product(range(256), [0, 1, 2, 6, 255], [0])):
+        for size in (2, 3):
+            assert is_same(ours(data[:size]), theirs(data[:size])), data[:size].hex()
 
 
 def chars_or_minus_one(data: bytes) -> int:
