@@ -131,6 +131,20 @@ def test_every_negative_size_is_null(size: int) -> None:
     assert (read.key(0), read.value(0), read.header(0, "h")) == (None, None, None)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\0\0\x02k\x02v\0",  # aiokafka takes attributes for a number, Java for a byte
+        b"\0\0\0\x02k\x02v\x02\x01\x02x",  # a header whose name has the size -1
+        b"\0\0\0\x02k\x02v\x01",  # -1 headers
+        b"\0\0\0\x02k\x02v\0\0",  # a byte too many
+    ],
+)
+def test_what_readers_would_not_agree_on_is_refused(body: bytes) -> None:
+    with pytest.raises(CorruptRecordException):
+        ours(build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + write_long(len(body)) + body)
+
+
 def test_an_overlong_number_in_a_header_reads_as_aiokafka_reads_it() -> None:
     record = b"\x00\x00\x00\x02k\x02v\x02" + b"\x82\x80\x80\x80\x80\x80\x80\x80\x80\x00h" + b"\xff\x80\x00"
     batch = build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + bytes([len(record) * 2]) + record
