@@ -145,6 +145,13 @@ def test_what_readers_would_not_agree_on_is_refused(body: bytes) -> None:
         ours(build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + write_long(len(body)) + body)
 
 
+def test_a_record_that_ends_before_its_size_is_refused() -> None:
+    batch = bytearray(build([(0, 0, b"k", b"v", [])] * 2))
+    batch[HEADER_BYTES] += 2  # one byte of the next record
+    with pytest.raises(CorruptRecordException):
+        ours(bytes(batch))
+
+
 def test_an_overlong_number_in_a_header_reads_as_aiokafka_reads_it() -> None:
     record = b"\x00\x00\x00\x02k\x02v\x02" + b"\x82\x80\x80\x80\x80\x80\x80\x80\x80\x00h" + b"\xff\x80\x00"
     batch = build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + bytes([len(record) * 2]) + record
