@@ -98,7 +98,8 @@ class RawBatch:
         except OverLimitError as error:
             raise OversizedBatchError(
                 f"{self._where(topic, partition)}: its records unpack to over {UNPACKED_LIMIT >> 20} MiB; "
-                "have its producer send smaller batches, and move the group's committed offset past this one"
+                f"delete the partition's records before offset {self.next_offset} and have its producer send "
+                "smaller batches"
             ) from error
         has_deltas = not self.attributes & APPEND_TIME_MASK
         columns = read_columns(

@@ -246,5 +246,5 @@ def test_a_batch_that_is_too_small_to_be_one_is_corrupt(size: int, magic: int) -
 
 def test_records_that_unpack_to_too_much_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "__defaults__", (1000,))
-    with pytest.raises(OversizedBatchError, match=r"topic-3, batch at offset 8: .* send smaller batches"):
+    with pytest.raises(OversizedBatchError, match=r"topic-3, batch at offset 8: .* before offset 208"):
         ours(batch(8, range(200), codec=3))

@@ -1,5 +1,6 @@
 """Packed records come back whole from every codec, and never grow beyond the limit."""
 
+import random
 import struct
 from collections.abc import Callable
 
@@ -45,7 +46,7 @@ def test_the_limit_itself_is_unpacked_and_one_byte_more_is_not(
 
 
 def test_a_small_result_does_not_hold_a_large_buffer() -> None:
-    found = unpack(3, memoryview(lz4_encode(bytes(range(256)) * 8)))
+    found = unpack(3, memoryview(lz4_encode(random.Random(1).randbytes(3000))))
     assert (found.base if found.base is not None else found).nbytes <= 2 * found.nbytes
 
 
@@ -60,7 +61,9 @@ def test_an_unknown_codec_is_unreadable() -> None:
         unpack(5, memoryview(b"anything"))
 
 
-@pytest.mark.parametrize("block", [b"\0", struct.pack(">i", 5) + b"abcd", struct.pack(">i", -1)])
+@pytest.mark.parametrize(
+    "block", [b"\0", struct.pack(">i", 5) + b"abcd", struct.pack(">i", -1), struct.pack(">i", -4)]
+)
 def test_a_snappy_stream_that_is_cut_off_is_unreadable(block: bytes) -> None:
     with pytest.raises(UnreadableError):
         unpack(2, memoryview(XERIAL_MAGIC + bytes(8) + block))

@@ -121,6 +121,37 @@ def test_a_number_of_ten_bytes_has_64_bits() -> None:
         assert read.timestamps_ms == [1 << 40, (1 << 40) + number]
 
 
+@pytest.mark.parametrize("size", [-1, -2, -1 << 32, -1 << 63])
+def test_every_negative_size_is_null(size: int) -> None:
+    body = b"\0\0\0" + write_long(size) * 2 + b"\x02\x02h" + write_long(size)
+    batch = build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + write_long(len(body)) + body
+    read = ours(batch)
+    assert (read.columns.key_sizes.tolist(), read.columns.value_sizes.tolist()) == ([-1], [-1])
+    assert [row[2:] for row in by_columns(read)] == [row[2:] for row in theirs(batch)]
+    assert (read.key(0), read.value(0), read.header(0, "h")) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x80\0\0\x02k\x02v\0",  # aiokafka takes attributes for a number, Java for a byte
+        b"\0\0\0\x02k\x02v\x02\x01\x02x",  # a header whose name has the size -1
+        b"\0\0\0\x02k\x02v\x01",  # -1 headers
+        b"\0\0\0\x02k\x02v\0\0",  # a byte too many
+    ],
+)
+def test_what_readers_would_not_agree_on_is_refused(body: bytes) -> None:
+    with pytest.raises(CorruptRecordException):
+        ours(build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + write_long(len(body)) + body)
+
+
+def test_a_record_that_ends_before_its_size_is_refused() -> None:
+    batch = bytearray(build([(0, 0, b"k", b"v", [])] * 2))
+    batch[HEADER_BYTES] += 2  # one byte of the next record
+    with pytest.raises(CorruptRecordException):
+        ours(bytes(batch))
+
+
 def test_an_overlong_number_in_a_header_reads_as_aiokafka_reads_it() -> None:
     record = b"\x00\x00\x00\x02k\x02v\x02" + b"\x82\x80\x80\x80\x80\x80\x80\x80\x80\x00h" + b"\xff\x80\x00"
     batch = build([(0, 0, b"k", b"v", [])])[:HEADER_BYTES] + bytes([len(record) * 2]) + record
