@@ -1,6 +1,9 @@
 """Columns are cut without losing a record or a position, whichever class holds them."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +59,14 @@ def test_since_keeps_what_lies_at_or_after_the_offset(whole: RecordBatch, offset
     assert list(rest.timestamps_ms) == list(rest.offsets)
     assert rest.next_offset == whole.next_offset
     assert rest.position == (offset if rest is not whole else whole.position)
+
+
+@pytest.mark.parametrize("make", [batch, raw_batch])
+def test_since_an_offset_that_is_there_begins_with_it(
+    make: Callable[[list[int], int, int], RecordBatch],
+) -> None:
+    assert list(make([5, 7, 9], 5, 10).since(7).offsets) == [7, 9]
+    assert list(make([5, 7, 9], 5, 10).since(6).offsets) == [7, 9]
 
 
 def test_the_last_header_of_a_name_counts() -> None:
