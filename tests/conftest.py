@@ -67,6 +67,15 @@ def free_port() -> int:
     return port
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Compile the kernel before the first test that needs it: it takes longer than a test may."""
+    needs = {"broker", "faults", "interop"}
+    if any(needs & {mark.name for mark in item.iter_markers()} for item in session.items):
+        from streams.kernel.path import choose_path
+
+        choose_path().warm_up()
+
+
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator["RunningBroker"]:
     """One real Kafka for the session, in its own folder on a free port; a test takes topics of its own."""

@@ -131,7 +131,7 @@ def _kernel(settings: Settings) -> Path:
         path = choose_path(settings.kernel)
     except ImportError as error:
         raise ConfigurationError(
-            "NOTIFIER_KERNEL is `compiled`, but numba is not installed: install the extra `fast`, or set `auto`"
+            "NOTIFIER_KERNEL is `compiled`, but numba is missing: install the extra `fast`, or set `auto`"
         ) from error
     if path.name == INTERPRETED:
         log.warning("batches are decided by the interpreted kernel, many times slower than the compiled one")

@@ -74,7 +74,7 @@ class Carrier:
                 self._shared,
                 partition,
                 self._committer,
-                self._frozen.pop(partition, None) or PartitionStore(self._shared.path.new_subjects()),
+                self._store(partition),
             )
             task = PartitionTask(
                 owner, self.room.set, self._records_left(partition), self._shared.settings.batch_max_records
@@ -124,6 +124,12 @@ class Carrier:
     def owned(self) -> dict[int, str]:
         """Return the owned partition numbers and what each waits for at this moment, "" for nothing."""
         return {number: task.waits_for for number, task in self._tasks.items()}
+
+    def _store(self, partition: int) -> PartitionStore:
+        """Return the frozen store of a partition number that came back, else an empty one."""
+        if partition in self._frozen:
+            return self._frozen.pop(partition)
+        return PartitionStore(self._shared.path.new_subjects())
 
     def _committer(self, producer: TransactionalProducer) -> Committer:
         if self._plain is not None:

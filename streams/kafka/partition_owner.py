@@ -260,9 +260,7 @@ class PartitionOwner:
             store.positions.consents,
             store.load_consents,
         )
-        states = await self._read_back(
-            NOTIFIER_STATE, store.positions.states, store.load_states
-        )
+        states = await self._read_back(NOTIFIER_STATE, store.positions.states, store.load_states)
         store.positions = ChangelogPositions(consents, states)
 
     async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:

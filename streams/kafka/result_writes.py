@@ -79,9 +79,7 @@ class ResultWriter:
         writes.add(DECISIONS, self._partition, str(self._partition).encode(), value)
         return writes, head
 
-    def states(
-        self, result: BatchResult | None, store: PartitionStore, marker: PositionMarker
-    ) -> WriteSet:
+    def states(self, result: BatchResult | None, store: PartitionStore, marker: PositionMarker) -> WriteSet:
         """Return the changed chunks of subject states (none without a result) and the position marker."""
         writes = WriteSet()
         if result is not None:

@@ -78,7 +78,8 @@ def choose_path(wanted: str = "auto") -> Path:
         return Path(INTERPRETED, PlainSubjects, _interpreted, lambda: None, lambda: True)
     if not HAS_NUMBA:
         raise ImportError("numba is not installed")
-    from streams.kernel.compiled.decider import CompiledDecider, PackedSubjects
+    from streams.kernel.compiled.decider import CompiledDecider
+    from streams.kernel.compiled.subjects import PackedSubjects
     from streams.kernel.compiled.warm_up import is_compiled, warm_up
 
     def compiled(setup: Setup, subjects: Subjects) -> Decide:

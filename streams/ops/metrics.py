@@ -8,7 +8,7 @@ UNKNOWN. Only merged (committed) batches are counted. Imports core, prometheus_c
 
 import platform
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from itertools import accumulate
 from typing import Literal, NamedTuple

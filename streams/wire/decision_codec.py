@@ -87,7 +87,9 @@ _TYPES = {
 _READERS = framed_readers(our_schemas(), "decision_batch", _TYPES)
 _ROW_RUNS = {"Decision": (("holder", "consent_version"),)}
 _write = framed_writer(our_schemas(), "decision_batch", _ROW_RUNS)
-_write_row = compile_writer(item_schema(our_schemas().current("decision_batch").avro, "decisions"), b"", _ROW_RUNS)
+_write_row = compile_writer(
+    item_schema(our_schemas().current("decision_batch").avro, "decisions"), b"", _ROW_RUNS
+)
 _EMPTY = write_string("")
 _NO_ITEMS = write_long(0)
 _HASH = re.compile("([0-9a-f]{64})?")

@@ -77,7 +77,7 @@ def in_full(schema: Json, seen: dict[str, Json] | None = None) -> Json:
 
 
 def item_schema(record: Json, field: str) -> Json:
-    """Return the schema of the items of a record's array. Raises StopIteration for a field it does not have."""
+    """Return the schema of the items of a record's array. Raises StopIteration where it has no such field."""
     return next(item["type"]["items"] for item in in_full(record)["fields"] if item["name"] == field)
 
 

@@ -5,11 +5,8 @@ attributes, deltas) follows from its place in a record batch. Imports `bytes_out
 `decider.py`. Source: Kafka record format v2.
 """
 
-import numpy as np
-
-from streams.kernel.compiled.bytes_out import long_size, put_bytes, put_decimal, put_long
+from streams.kernel.compiled.bytes_out import get_number, long_size, put_bytes, put_decimal, put_long
 from streams.kernel.compiled.index import IndexArrays
-from streams.kernel.compiled.bytes_out import get_number
 from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.memory import (
     CHUNK,
@@ -30,7 +27,7 @@ from streams.kernel.compiled.memory import (
     TOUCHED,
     MemoryArrays,
 )
-from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 RECORD_HEAD = 16
 """Most bytes of a record before its key."""
@@ -63,10 +60,10 @@ def merge_pieces(
 
 @compiled
 def batch_records(
-    out: Bytes, ends: Longs, partitions: int, batch_bytes: int, source: Bytes, at: Longs, order: Longs,
+    out: Bytes, ends: Longs, partitions: int, batch_bytes: int, source: Bytes, at: Longs,
     place: Ints, partition: Ints,
 ) -> int:  # fmt: skip
-    """Write records grouped by partition, each group in rising order, cut into batches of about `batch_bytes`.
+    """Write records by partition, each group in rising order, cut into batches of about `batch_bytes`.
 
     `place[i]` is the i-th record in rising order; `ends` gets partition, start, end and count of every batch.
     Returns the number of batches.
@@ -80,13 +77,23 @@ def batch_records(
                 continue
             size = at[record + 1] - at[record]
             if count and written + size + RECORD_HEAD - start > batch_bytes:
-                ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = number, start, written, count
+                ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = (
+                    number,
+                    start,
+                    written,
+                    count,
+                )
                 batches += 1
                 start, count = written, 0
             written = put_record(out, written, count, source, at[record], size)
             count += 1
         if count:
-            ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = number, start, written, count
+            ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = (
+                number,
+                start,
+                written,
+                count,
+            )
             batches += 1
     return batches
 
@@ -154,7 +161,10 @@ def put_states(
         if memory.row[row, NEW_TOLD_AT] >= 0:
             chunks += memory.row[row, NEW_TOLD] // CHUNK + 2
         count = counts[0]
-        if at[count] + chunks * (key_size + 64 + CHUNK * TOLD_SIZE) > out.size or count + chunks + 1 > at.size:
+        if (
+            at[count] + chunks * (key_size + 64 + CHUNK * TOLD_SIZE) > out.size
+            or count + chunks + 1 > at.size
+        ):
             return number
         place = at[count]
         if memory.row[row, NEW_TOLD_AT] >= 0:
@@ -166,13 +176,15 @@ def put_states(
                 new_place = memory.row[row, NEW_TOLD_AT] + chunk * TOLD_SIZE
                 if _differs(arena, old_place, old_size, new_place, new_size):
                     entry = memory.row[row, TOLD_FIRST] + chunk
-                    place = _put_chunk(out, place, index, slot, frame, np.int64(116), entry, arena, new_place, new_size)
+                    place = _put_chunk(
+                        out, place, index, slot, frame, whole(116), entry, arena, new_place, new_size
+                    )
                     count += 1
                     at[count] = place
         first, dropped = memory.row[row, SEEN_FIRST], memory.row[row, DROPPED]
         for chunk in range(0, dropped, CHUNK):
             place = _put_chunk(
-                out, place, index, slot, frame, np.int64(115), first + chunk, arena, np.int64(0), np.int64(0)
+                out, place, index, slot, frame, whole(115), first + chunk, arena, whole(0), whole(0)
             )
             count += 1
             at[count] = place
@@ -180,8 +192,10 @@ def put_states(
             for chunk in range(max(memory.row[row, SEEN_COUNT] // CHUNK * CHUNK, dropped), seen, CHUNK):
                 size = SEEN_SIZE * min(seen - chunk, CHUNK)
                 start_at = memory.row[row, SEEN_AT] + chunk * SEEN_SIZE
-                place = _put_chunk(out, place, index, slot, frame, np.int64(115), first + chunk, arena, start_at, size)
+                place = _put_chunk(
+                    out, place, index, slot, frame, whole(115), first + chunk, arena, start_at, size
+                )
                 count += 1
                 at[count] = place
         counts[0] = count
-    return np.int64(memory.counters[TOUCHED])
+    return whole(memory.counters[TOUCHED])

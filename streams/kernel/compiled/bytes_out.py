@@ -7,7 +7,7 @@ Every function takes where to write and returns where it stopped. Nothing is che
 import numpy as np
 
 from streams.kernel.compiled.jit import inner
-from streams.kernel.compiled.types import Bytes
+from streams.kernel.compiled.types import Bytes, whole
 
 _ONE, _SEVEN = np.uint64(1), np.uint64(7)
 _LOW, _MORE = np.uint64(0x7F), np.uint64(0x80)
@@ -65,7 +65,7 @@ def put_decimal(out: Bytes, at: int, value: int) -> int:
         left //= ten
         digits += 1
     for index in range(digits - 1, -1, -1):
-        out[at + index] = np.uint8(48 + np.int64(rest % ten))
+        out[at + index] = np.uint8(48 + whole(rest % ten))
         rest //= ten
     return at + digits
 
@@ -75,7 +75,7 @@ def get_number(source: Bytes, at: int, size: int) -> int:
     """Read a little-endian unsigned number of at most 7 bytes."""
     value = 0
     for index in range(size):
-        value |= np.int64(source[at + index]) << (8 * index)
+        value |= whole(source[at + index]) << (8 * index)
     return value
 
 

@@ -1,7 +1,8 @@
 """The compiled path: decides whole batches with `join`, and what it leaves with the Python path.
 
 Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
-(`tests/kernel/compiled/test_twins.py`). May import wire and core. Read next: `streams/kafka/partition_owner.py`.
+(`tests/kernel/compiled/test_twins.py`). May import wire and core. Read next:
+`streams/kafka/partition_owner.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,7 +76,15 @@ class CompiledDecider:
             replay=setup.replay,
             max_value_bytes=setup.max_value_bytes,
         )
-        number = [0, 0, setup.partition, setup.partitions, setup.deliveries, setup.replay, setup.max_value_bytes]
+        number = [
+            0,
+            0,
+            setup.partition,
+            setup.partitions,
+            setup.deliveries,
+            setup.replay,
+            setup.max_value_bytes,
+        ]
         self._number = np.concatenate((np.array([*number, 0], np.int64), policy_numbers(setup.policy)))
 
     def decide(
@@ -100,13 +109,13 @@ class CompiledDecider:
         for topic, group in _by_topic(batches):
             call = self._call(topic, headers.constant, now_ms)
             outputs = buffers.outputs
-            outputs.count.fill(0)
-            outputs.holder_count.fill(0)
+            outputs.fates.fill(0)
+            outputs.holder_fates.fill(0)
             for batch in group:
                 self._join(batch, call, subjects, buffers, survivors)
                 note_input(batch, result)
-            result.counts[topic] = _counts(buffers.outputs.count, buffers.no_consent())
-            holder_counts[topic] = _counts(buffers.outputs.holder_count, 0)
+            result.counts[topic] = _counts(buffers.outputs.fates, buffers.no_consent())
+            holder_counts[topic] = _counts(buffers.outputs.holder_fates, 0)
         orders = self._decide_survivors(survivors, _Staged(view, subjects), subjects, result, headers)
         _count_rows(result, holder_counts)
         used = buffers.outputs.counter
@@ -168,11 +177,13 @@ class CompiledDecider:
             if why == of_join.NO_ROOM:
                 buffers.grow()
             else:
-                subjects.make_memory_room(FIRST_BYTES)
+                subjects.grow_memory()
         close_run(call, buffers.outputs)
         counter = buffers.outputs.counter
-        for record in buffers.outputs.survivors[: counter[of_join.SURVIVORS]].tolist():
-            survivors.append(Survivor(raw, record, buffers.order + record))
+        survivors.extend(
+            Survivor(raw, record, buffers.order + record)
+            for record in buffers.outputs.survivors[: counter[of_join.SURVIVORS]].tolist()
+        )
         counter[of_join.SURVIVORS] = 0
         buffers.order += len(raw)
 
@@ -217,7 +228,7 @@ class CompiledDecider:
         return [
             (int(number), records, records_count)
             for number, records, records_count in _batches(
-                self._deliveries, self._batch_bytes, source, at, order, place, partition
+                self._deliveries, self._batch_bytes, source, at, place, partition
             )
         ]
 
@@ -319,10 +330,10 @@ def _counts(count: Longs, no_consent: int) -> Counts:
 
 def _count_rows(result: BatchResult, holder_counts: dict[str, Counts]) -> None:
     """Count what the Python path decided for holders, beside what `join` counted."""
-    for row in result.rows:
-        counts = holder_counts.setdefault(row.topic, {})
-        slot = (Fate(row.outcome), row.reason, row.kind)
-        counts[slot] = counts.get(slot, 0) + 1  # type: ignore[index]  # codes of our own rows are members
+    for topic, theirs in result.holder_counts().items():
+        counts = holder_counts.setdefault(topic, {})
+        for slot, count in theirs.items():
+            counts[slot] = counts.get(slot, 0) + count
 
 
 def _rows(result: BatchResult, orders: Sequence[int], buffers: _Buffers) -> tuple[bytes, int]:
@@ -336,7 +347,9 @@ def _rows(result: BatchResult, orders: Sequence[int], buffers: _Buffers) -> tupl
     at = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
     out = np.empty(used + data.size, np.uint8)
     order = np.array(orders, np.int64)
-    size = merge_pieces(out, outputs.rows, outputs.row_at, outputs.row_order, count, data, at, order, len(pieces))
+    size = merge_pieces(
+        out, outputs.rows, outputs.row_at, outputs.row_order, count, data, at, order, len(pieces)
+    )
     return out[:size].tobytes(), count + len(pieces)
 
 
@@ -349,23 +362,25 @@ def _states(subjects: PackedSubjects, batch_bytes: int, buffers: _Buffers) -> li
         start = put_states(subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts)
         if start >= touched:
             break
-        buffers.states = np.concatenate((buffers.states, np.empty(max(buffers.states.size, STATE_RECORD_BYTES), np.uint8)))
+        buffers.states = np.concatenate(
+            (buffers.states, np.empty(max(buffers.states.size, STATE_RECORD_BYTES), np.uint8))
+        )
         at = np.concatenate((at, np.zeros(at.size, np.int64)))
     count = int(counts[0])
     at, partition = at[: count + 1], np.zeros(count, np.int32)
     place = np.arange(count, dtype=np.int32)
-    found = _batches(1, batch_bytes, buffers.states, at, at, place, partition)
+    found = _batches(1, batch_bytes, buffers.states, at, place, partition)
     return [(records, number) for _, records, number in found]
 
 
 def _batches(
-    partitions: int, batch_bytes: int, source: Bytes, at: Longs, order: Longs, place: Ints, partition: Ints
+    partitions: int, batch_bytes: int, source: Bytes, at: Longs, place: Ints, partition: Ints
 ) -> list[tuple[int, bytes, int]]:
     if not place.size:
         return []
     out = np.empty(int(at[-1] - at[0]) + RECORD_HEAD * place.size, np.uint8)
     ends = np.zeros((place.size, 4), np.int64)
-    batches = batch_records(out, ends, partitions, batch_bytes, source, at, order, place, partition)
+    batches = batch_records(out, ends, partitions, batch_bytes, source, at, place, partition)
     return [
         (number, out[start:end].tobytes(), count) for number, start, end, count in ends[:batches].tolist()
     ]

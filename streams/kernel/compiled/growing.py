@@ -5,12 +5,13 @@ Arrays of many gigabytes could otherwise only grow by being there twice. Where t
 """
 
 import mmap
-import sys
+import platform
 from typing import Any
 
 import numpy as np
 
 _PAGE = mmap.PAGESIZE
+IS_LINUX = platform.system() == "Linux"
 
 
 class GrowingArray:
@@ -22,7 +23,7 @@ class GrowingArray:
 
     def _new(self, size: int) -> mmap.mmap:
         length = -(-max(size, 1) * self._dtype.itemsize // _PAGE) * _PAGE
-        if sys.platform == "linux":
+        if IS_LINUX:
             return mmap.mmap(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         return mmap.mmap(-1, length)
 
@@ -36,7 +37,7 @@ class GrowingArray:
         length = -(-size * self._dtype.itemsize // _PAGE) * _PAGE
         if length <= len(self._map):
             return
-        if sys.platform == "linux":
+        if IS_LINUX:
             self._map.resize(length)
             return
         larger = self._new(size)

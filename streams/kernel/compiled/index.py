@@ -17,7 +17,7 @@ from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_decimal
 from streams.kernel.compiled.hashes import blake2b_4
 from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.policies import DETAIL, POLICY_LIMIT, PolicyArrays, find_policy
-from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 ABSENT, SIMPLE, WHOLE = 0, 1, 2
 """Kinds of slot: no consent, one holder with one version, any other consent state."""
@@ -77,7 +77,7 @@ def key_hash(source: Bytes, place: int, size: int, seed: int) -> int:
         value ^= value >> np.uint64(29)
         at += 8
     value = (value ^ (value >> np.uint64(32))) * _MULTIPLIER
-    return np.int64(value >> np.uint64(2))
+    return whole(value >> np.uint64(2))
 
 
 @compiled
@@ -92,7 +92,7 @@ def find(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
         if entry < 0:
             return -1
         if entry >> 32 == finger:
-            slot = entry & 0xFFFFFFFF
+            slot = whole(entry & 0xFFFFFFFF)
             record = index.record_at[slot]
             if get_number(index.arena, record, 2) == size:
                 is_same = True
@@ -161,7 +161,7 @@ def slot_for(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
     slot = find(index, source, place, size)
     if slot >= 0:
         return slot
-    slot = index.counters[SLOTS]
+    slot = whole(index.counters[SLOTS])
     index.counters[SLOTS] = slot + 1
     at = index.counters[ARENA_USED]
     index.record_at[slot] = at
@@ -177,7 +177,7 @@ def slot_for(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
 def has_room(index: IndexArrays, slots: int, arena_bytes: int) -> bool:
     """Tell whether so many more slots and bytes fit."""
     used = index.counters[SLOTS] + slots
-    return (
+    return bool(
         used <= index.record_at.size
         and used * 4 <= index.table.size * 3
         and index.counters[ARENA_USED] + arena_bytes <= index.arena.size
@@ -193,7 +193,7 @@ def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
         at += 1
         value |= np.uint64(byte & 0x7F) << np.uint64(shift)
         if byte < 0x80:
-            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+            return whole(value >> np.uint64(1)) ^ -whole(value & np.uint64(1)), at
         shift += 7
     return 0, -1
 
@@ -229,7 +229,7 @@ def _is_ascii(source: Bytes, place: int, size: int) -> bool:
 
 @inner
 def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
-    """Read an ASCII string of at most 1,024 bytes: its place and size into `found`; -1 where there is none."""
+    """Read an ASCII string of at most 1,024 bytes, place and size into `found`; -1 where there is none."""
     if at < 0:
         return -1
     size, at = _read_long(source, at, end)
@@ -338,7 +338,7 @@ def _asked(index: IndexArrays, source: Bytes, user: int, size: int, text: int) -
     end = put_decimal(index.arena, text, size)
     index.arena[end] = 58
     end = put_bytes(index.arena, end + 1, source, user, size)
-    return np.int64(blake2b_4(index.arena, text, end - text, index.words))
+    return whole(blake2b_4(index.arena, text, end - text, index.words))
 
 
 @inner
@@ -360,9 +360,7 @@ def put_state(
     if not has_room(index, 1, 2 * key_size + 3 * max(value_size, 0) + 128):
         return NO_ROOM
     policy = -1
-    if value_size >= 0 and read_simple(
-        source, value_place, value_place + value_size, index.frame, found
-    ):
+    if value_size >= 0 and read_simple(source, value_place, value_place + value_size, index.frame, found):
         if _same(source, key_place, key_size, found[F_SUBJECT], found[F_SUBJECT + 1]):
             policy = find_policy(
                 policies, source, found[F_HEAD], found[F_HEAD + 1], found[F_TAIL], found[F_TAIL + 1]
@@ -383,7 +381,9 @@ def put_state(
         put_number(index.arena, at + CONSENT_SIZE, found[F_CONSENT + 1], 2)
         put_number(index.arena, at + CHANNEL_SIZE, found[F_CHANNEL + 1], 2)
         put_number(index.arena, at + POLICY, policy, 4)
-        put_number(index.arena, at + ASKED, _asked(index, source, found[F_USER], found[F_USER + 1], at + FIXED), 4)
+        put_number(
+            index.arena, at + ASKED, _asked(index, source, found[F_USER], found[F_USER + 1], at + FIXED), 4
+        )
         put_number(index.arena, at + EFFECTIVE_AT, found[F_EFFECTIVE], 6)
         put_number(index.arena, at + VALID_UNTIL, found[F_VALID], 6)
         put_number(index.arena, at + REQUEST_OFFSET, found[F_REQUEST] + 1, 5)
@@ -407,7 +407,7 @@ def put_state(
 
 @compiled
 def get_state(index: IndexArrays, policies: PolicyArrays, slot: int, out: Bytes) -> int:
-    """Write the consent state of a slot as it came into `out` (large enough); return its size, -1 for none."""
+    """Write the consent state of a slot, as it came, into `out`; return its size, -1 for none."""
     arena = index.arena
     record = index.record_at[slot]
     key_size = get_number(arena, record, 2)
@@ -466,8 +466,8 @@ def load(
         if key_sizes[number] < 0 or key_sizes[number] > 0xFFFF:
             continue
         answer = put_state(
-            index, policies, source, np.int64(keys[number]), np.int64(key_sizes[number]),
-            np.int64(values[number]), np.int64(value_sizes[number]), found,
+            index, policies, source, whole(keys[number]), whole(key_sizes[number]),
+            whole(values[number]), whole(value_sizes[number]), found,
         )  # fmt: skip
         if answer != DONE:
             return number, answer

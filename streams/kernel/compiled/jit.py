@@ -7,17 +7,18 @@ every read and write of an array is checked (fuzzing). Imports nothing of ours b
 `join.py`.
 """
 
+import contextlib
 import hashlib
+import importlib
 import os
 import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-try:
-    import numba
-except ImportError:  # the extra `fast` is not installed
-    numba = None
+numba: Any = None
+with contextlib.suppress(ImportError):  # the extra `fast` may be missing
+    numba = importlib.import_module("numba")
 
 BOUNDS_CHECK_VARIABLE = "NOTIFIER_KERNEL_BOUNDS_CHECK"
 IS_BOUNDS_CHECKED = os.environ.get(BOUNDS_CHECK_VARIABLE) == "1"

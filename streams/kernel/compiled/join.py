@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from streams.core import rules, steps
-from streams.core.codes import Fate, Kind, Reason, ShipmentStatus, TransactionStatus
+from streams.core.codes import Fate, Kind, Reason, TransactionStatus
 from streams.core.policy import MINIMUM_AMOUNT, NO_THRESHOLD, TOLD_FOR_MS
 from streams.core.rules import NOTIFY, TOLD, UNCHANGED
 from streams.core.steps import GO_ON, GO_ON_ETA, IS_TOLD, NO_DAY
@@ -42,6 +42,7 @@ from streams.kernel.compiled.index import (
 )
 from streams.kernel.compiled.jit import compiled, compiled_rules, inner
 from streams.kernel.compiled.limits import EventLimits, is_within_limits
+from streams.kernel.compiled.memory import ARENA_USED as MEMORY_USED
 from streams.kernel.compiled.memory import (
     CHUNK,
     DROPPED,
@@ -66,12 +67,11 @@ from streams.kernel.compiled.memory import (
     stage_told,
     touch,
 )
-from streams.kernel.compiled.memory import ARENA_USED as MEMORY_USED
 from streams.kernel.compiled.memory import ROWS as MEMORY_ROWS
 from streams.kernel.compiled.policies import PolicyArrays
 from streams.kernel.compiled.raw_batch import RecordColumns
 from streams.kernel.compiled.tables import REASONS, Names, Tables
-from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 _TWINS = compiled_rules(
     [
@@ -111,7 +111,12 @@ _SHIPMENT_ID, _CARRIER, _ETA_AT, _CORRECTION_OF = 2, 6, 7, 10
 _ORIGINAL_CURRENCY_SHOWN = 4
 _DAY_MS = 86_400_000
 _RECEIPT_PURPOSE = 1 << 2
-_REJECT, _DUPLICATE, _NOTIFY, _SUPPRESS = int(Fate.REJECT), int(Fate.DUPLICATE), int(Fate.NOTIFY), int(Fate.SUPPRESS)
+_REJECT, _DUPLICATE, _NOTIFY, _SUPPRESS = (
+    int(Fate.REJECT),
+    int(Fate.DUPLICATE),
+    int(Fate.NOTIFY),
+    int(Fate.SUPPRESS),
+)
 _REVOKED, _EXPIRED = int(Reason.REVOKED), int(Reason.EXPIRED)
 _NOT_EFFECTIVE, _PURPOSE = int(Reason.NOT_EFFECTIVE), int(Reason.PURPOSE)
 _NO_REASON, _NO_KIND = REASONS - 1, len(Kind)
@@ -142,9 +147,9 @@ class Call(NamedTuple):
 
 
 FATE, REASON, RULE, KIND, HOLDER, ID_PLACE, VERDICT = range(7)
-"""Places in `Scratch.verdict`, and its size: the decision of one record. HOLDER is where the fixed part of the
-holder's consent stands (-1: none was asked), ID_PLACE where the notification's id stands in `Scratch.text` (-1:
-nothing is told, -2: the value was not even opened)."""
+"""Places in `Scratch.verdict`, and its size: the decision of one record. HOLDER is where the fixed part of
+the holder's consent stands (-1: none was asked), ID_PLACE where the notification's id stands in
+`Scratch.text` (-1: nothing is told, -2: the value was not even opened)."""
 
 NOT_OPENED = -2
 
@@ -167,7 +172,7 @@ class Scratch(NamedTuple):
 class Outputs(NamedTuple):
     """What `join` writes; parallel columns describe the outputs, the rows and the survivors.
 
-    `count` and `holder_count` are indexed by fate, reason and kind.
+    `fates` (of records) and `holder_fates` are counts indexed by fate, reason and kind.
     """
 
     out: Bytes
@@ -181,8 +186,8 @@ class Outputs(NamedTuple):
     runs: Bytes
     survivors: Longs
     counter: Longs
-    count: Longs
-    holder_count: Longs
+    fates: Longs
+    holder_fates: Longs
 
 
 @inner
@@ -274,8 +279,8 @@ def _put_row(
     counter[ROW_COUNT] = number + 1
     outputs.row_at[number + 1] = at
     fate = verdict[FATE]
-    outputs.holder_count[fate, reason, kind] += 1
-    outputs.count[fate, reason, kind if fate == _NOTIFY else _NO_KIND] += 1
+    outputs.holder_fates[fate, reason, kind] += 1
+    outputs.fates[fate, reason, kind if fate == _NOTIFY else _NO_KIND] += 1
 
 
 @inner
@@ -289,7 +294,9 @@ def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
 
 
 @inner
-def _judge(scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holder: int, id_place: int) -> None:
+def _judge(
+    scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holder: int, id_place: int
+) -> None:
     """Set the decision of a record."""
     verdict = scratch.verdict
     verdict[FATE], verdict[REASON], verdict[RULE] = fate, reason, rule
@@ -334,7 +341,7 @@ def _header_long(source: Bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= np.uint64(byte & 0x7F) << shift
         if byte < 0x80:
-            return np.int64(value >> np.uint64(1)) ^ -np.int64(value & np.uint64(1)), at
+            return whole(value >> np.uint64(1)) ^ -whole(value & np.uint64(1)), at
         shift += np.uint64(7)
 
 
@@ -371,7 +378,7 @@ def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
         return -1
     number = 0
     for step in range(1, 5):
-        number = number << 8 | np.int64(source[place + step])
+        number = number << 8 | whole(source[place + step])
     for version in range(frames.size):
         if frames[version] == number:
             return version
@@ -383,7 +390,7 @@ def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     """Return the hash under which an event is remembered as seen. Source: `core/decide.py`."""
     scratch.text[0] = event_type
     size = put_bytes(scratch.text, 1, source, scratch.place[0], scratch.size[0])
-    return np.int64(blake2b_8(scratch.text, 0, size, scratch.blake2b))
+    return whole(blake2b_8(scratch.text, 0, size, scratch.blake2b))
 
 
 @inner
@@ -401,7 +408,7 @@ def _told_key(
         text[0] = 83 if event_type == _SHIPMENT else 68 if is_declined else 84
         text[1], text[2] = scratch.size[field] >> 8, scratch.size[field] & 0xFF
         at = put_bytes(text, 3, source, scratch.place[field], scratch.size[field])
-    return np.int64(blake2b_8(text, 0, put_bytes(text, at, arena, user, user_size), scratch.blake2b))
+    return whole(blake2b_8(text, 0, put_bytes(text, at, arena, user, user_size), scratch.blake2b))
 
 
 @inner
@@ -412,7 +419,7 @@ def _revision_key(scratch: Scratch, key: int, code: int, told: int) -> int:
     at = put_u64(text, 1, key, 8)
     at = put_decimal(text, at, code)
     text[at] = 58
-    return np.int64(blake2b_8(text, 0, put_decimal(text, at + 1, told), scratch.blake2b))
+    return whole(blake2b_8(text, 0, put_decimal(text, at + 1, told), scratch.blake2b))
 
 
 @inner
@@ -434,22 +441,23 @@ def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) 
     has_told = told >= 0
     code, value, told_eta, told_day = 0, 0, NO_DAY, NO_DAY
     if has_told:
-        code, value = np.int64(arena[told + 16]), get_u64(arena, told + 17)
-        told_eta = np.int64(np.int32(get_number(arena, told + 25, 4)))
-        told_day = np.int64(np.int32(get_number(arena, told + 29, 4)))
+        code, value = whole(arena[told + 16]), get_u64(arena, told + 17)
+        told_eta = whole(np.int32(get_number(arena, told + 25, 4)))
+        told_day = whole(np.int32(get_number(arena, told + 29, 4)))
     if event_type == _BALANCE:
-        return balance_step(has_told, value, scratch.number[of_table.TIME_FIELD[_BALANCE]])
+        return whole(balance_step(has_told, value, scratch.number[of_table.TIME_FIELD[_BALANCE]]))
     status = scratch.number[_STATUS]
     if event_type == _BANK:
         if status == _DECLINED:
-            return declined_step(has_told, value, scratch.number[_AMOUNT])
-        return transaction_step(has_told, code, value, status, scratch.number[_AMOUNT])
+            return whole(declined_step(has_told, value, scratch.number[_AMOUNT]))
+        return whole(transaction_step(has_told, code, value, status, scratch.number[_AMOUNT]))
     eta_day = NO_DAY if scratch.is_null[_ETA_AT] else scratch.number[_ETA_AT] // _DAY_MS
-    return shipment_step(
+    answer = shipment_step(
         has_told, code & ~AS_NEW_ETA, value, told_eta, told_day, status,
         scratch.number[of_table.TIME_FIELD[_SHIPMENT]], eta_day, not scratch.is_null[_CORRECTION_OF],
         now // _DAY_MS,
     )  # fmt: skip
+    return whole(answer)
 
 
 LEAVES = -1
@@ -489,10 +497,10 @@ def _answer(
             if call.number[IS_REPLAY] and get_u64(memory.arena, earlier + 33) == offset:
                 return LEAVES
             return IS_TOLD
-        told_code = np.int64(memory.arena[told + 16])
+        told_code = whole(memory.arena[told + 16])
         told_value = get_u64(memory.arena, told + 17)
-        told_eta = np.int64(np.int32(get_number(memory.arena, told + 25, 4)))
-        told_day = np.int64(np.int32(get_number(memory.arena, told + 29, 4)))
+        told_eta = whole(np.int32(get_number(memory.arena, told + 25, 4)))
+        told_day = whole(np.int32(get_number(memory.arena, told + 29, 4)))
         expires_at, told_offset = get_u64(memory.arena, told + 8), get_u64(memory.arena, told + 33)
         earlier_key = _revision_key(
             scratch, key, told_code, told_eta if told_code & AS_NEW_ETA else told_value
@@ -611,8 +619,10 @@ def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) ->
 
 
 @inner
-def _put_shown(out: Bytes, at: int, tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch) -> int:
-    """Write the notification's fields from `status` on, null where the event has nothing or it is not shown."""
+def _put_shown(
+    out: Bytes, at: int, tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch
+) -> int:
+    """Write the notification's fields from `status` on, null for what the event lacks or may not show."""
     for number in range(tables.how.shape[1]):
         how = tables.how[event_type, number]
         field = tables.source[event_type, number]
@@ -756,8 +766,14 @@ def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays
 @inner
 def _kind_of(tables: Tables, event_type: int, scratch: Scratch) -> int:
     if event_type == _BANK:
-        return np.int64(tables.kind_of_transaction[scratch.number[_STATUS]])
-    return _BALANCE_KIND if event_type == _BALANCE else _SECURITY_KIND if event_type == _SECURITY else _SHIPPING_KIND
+        return whole(tables.kind_of_transaction[scratch.number[_STATUS]])
+    return (
+        _BALANCE_KIND
+        if event_type == _BALANCE
+        else _SECURITY_KIND
+        if event_type == _SECURITY
+        else _SHIPPING_KIND
+    )
 
 
 @inner
@@ -779,10 +795,8 @@ def _rule_of(
     if event_type == _BANK or event_type == _BALANCE:
         amount = scratch.number[_AMOUNT if event_type == _BANK else _BOOKED]
         place = scratch.place[_CURRENCY if event_type == _BANK else _BALANCE_CURRENCY]
-        event_currency = (
-            np.int64(source[place]) << 16 | np.int64(source[place + 1]) << 8 | np.int64(source[place + 2])
-        )
-    return holder_rule(
+        event_currency = whole(source[place]) << 16 | whole(source[place + 1]) << 8 | whole(source[place + 2])
+    place = holder_rule(
         arena[holder + HAS_REVOKED] == 1,
         valid_until,
         has_terms,
@@ -801,6 +815,7 @@ def _rule_of(
         event_time,
         now,
     )
+    return whole(place)
 
 
 @inner
@@ -834,7 +849,7 @@ def _decide_opened(
     kind = _kind_of(tables, event_type, scratch)
     if is_future(event_time, now, call.number[FUTURE_TOLERANCE]):
         return False
-    row = np.int64(index.row[slot])
+    row = whole(index.row[slot])
     seen_key = _seen_key(source, event_type, scratch)
     if row >= 0:
         touch(memory, row)
@@ -868,7 +883,7 @@ def _decide_opened(
             memory, row, seen_key, event_time + call.number[REMEMBER_MS], offset,
             get_number(arena, holder + ASKED, 4), answer,
         )  # fmt: skip
-    fate, reason = np.int64(tables.rule_fate[place]), np.int64(tables.rule_reason[place])
+    fate, reason = whole(tables.rule_fate[place]), whole(tables.rule_reason[place])
     id_place = -1
     if place == NOTIFY:
         id_place = _identify(
@@ -878,9 +893,7 @@ def _decide_opened(
             call, tables, index, policies, source, scratch, frame, holder, key_place, key_size, kind,
             event_time, id_place,
         )  # fmt: skip
-        _put_output(
-            call, index, source, scratch, outputs, holder, size, id_place, offset, trace, time, order
-        )
+        _put_output(call, index, source, scratch, outputs, holder, size, id_place, offset, trace, time, order)
     _judge(scratch, fate, reason, place, kind, holder, id_place)
     return True
 
@@ -888,12 +901,12 @@ def _decide_opened(
 @inner
 def _decide_consented(
     call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
-    policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
-    frame: Bytes, record: int, slot: int, order: int,
+    policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch,
+    outputs: Outputs, frame: Bytes, record: int, slot: int, order: int,
 ) -> bool:  # fmt: skip
     """Decide a record of a subject with a consent; False: it leaves for the Python path."""
     offset = columns.offsets[record]
-    key_place, key_size = np.int64(columns.key_places[record]), np.int64(columns.key_sizes[record])
+    key_place, key_size = whole(columns.key_places[record]), whole(columns.key_sizes[record])
     if index.kind[slot] != SIMPLE:
         return False
     holder = index.record_at[slot] + 2 + key_size
@@ -901,11 +914,11 @@ def _decide_consented(
     if reason != _NO_REASON:
         _judge(scratch, _SUPPRESS, reason, of_table.GATE, _NO_KIND, holder, NOT_OPENED)
         return True
-    value, value_size = np.int64(columns.value_places[record]), np.int64(columns.value_sizes[record])
+    value, value_size = whole(columns.value_places[record]), whole(columns.value_sizes[record])
     trace = -1
     if columns.header_counts[record] > 0:
         has_schema, trace, trace_size = _read_headers(
-            source, np.int64(columns.headers_places[record]), columns.header_counts[record]
+            source, whole(columns.headers_places[record]), columns.header_counts[record]
         )
         if has_schema:
             return False
@@ -926,7 +939,7 @@ def _decide_consented(
     )  # fmt: skip
     if at != end:
         return False
-    subject, subject_size = np.int64(scratch.place[1]), np.int64(scratch.size[1])
+    subject, subject_size = whole(scratch.place[1]), whole(scratch.size[1])
     if subject_size != key_size:
         return False
     for step in range(key_size):
@@ -945,7 +958,7 @@ def _decide_consented(
 @inner
 def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     """Let every later record of a subject leave too, in this transaction."""
-    row = np.int64(index.row[slot])
+    row = whole(index.row[slot])
     if row < 0:
         row = new_row(memory, slot)
         index.row[slot] = row
@@ -955,11 +968,11 @@ def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
 
 @inner
 def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
-    row = np.int64(index.row[slot])
+    row = whole(index.row[slot])
     if row < 0:
         return False
     touch(memory, row)
-    return memory.row[row, IS_TAINTED] == 1
+    return bool(memory.row[row, IS_TAINTED] == 1)
 
 
 @inner
@@ -968,14 +981,14 @@ def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> boo
     counters = memory.counters
     if counters[MEMORY_ROWS] + 1 > memory.row.shape[0] or counters[MEMORY_ROWS] + 1 > memory.touched.size:
         return False
-    return counters[MEMORY_USED] + arena_room(memory, np.int64(index.row[slot])) <= memory.arena.size
+    return bool(counters[MEMORY_USED] + arena_room(memory, whole(index.row[slot])) <= memory.arena.size)
 
 
 @compiled
 def join(
     call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
-    policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch, outputs: Outputs,
-    frame: Bytes, start: int,
+    policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch,
+    outputs: Outputs, frame: Bytes, start: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Decide the records of one batch from number `start` on.
 
@@ -992,7 +1005,7 @@ def join(
             or counter[RUNS_USED] + RUN_ROOM > outputs.runs.size
         ):
             return record, NO_ROOM
-        key, key_size = np.int64(columns.key_places[record]), np.int64(columns.key_sizes[record])
+        key, key_size = whole(columns.key_places[record]), whole(columns.key_sizes[record])
         if key_size <= 0 or columns.value_sizes[record] > limit:
             close_run(call, outputs)
             _survive(record, outputs)

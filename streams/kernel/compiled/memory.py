@@ -9,12 +9,10 @@ Source: docs/rules.md sections 5 and 6.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from streams.core.subject_state import CHUNK_ENTRIES, SEEN, TOLD
 from streams.kernel.compiled.bytes_out import put_bytes
 from streams.kernel.compiled.jit import compiled, inner
-from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 SEEN_SIZE, TOLD_SIZE, CHUNK = SEEN.size, TOLD.size, CHUNK_ENTRIES
 
@@ -45,9 +43,9 @@ class MemoryArrays(NamedTuple):
 @inner
 def get_u64(source: Bytes, at: int) -> int:
     """Read a little-endian signed number of 64 bits."""
-    value = np.int64(0)
+    value = whole(0)
     for index in range(8):
-        value |= np.int64(source[at + index]) << (8 * index)
+        value |= whole(source[at + index]) << (8 * index)
     return value
 
 
@@ -81,7 +79,7 @@ def has_run_out(source: Bytes, at: int, count: int, size: int, now: int) -> bool
 @compiled
 def new_row(memory: MemoryArrays, slot: int) -> int:
     """Return a new, empty row; there must be room."""
-    row = memory.counters[ROWS]
+    row = whole(memory.counters[ROWS])
     memory.counters[ROWS] = row + 1
     for column in range(COLUMNS):
         memory.row[row, column] = 0
@@ -113,7 +111,7 @@ def arena_room(memory: MemoryArrays, row: int) -> int:
     seen, told = memory.row[row, SEEN_COUNT], memory.row[row, TOLD_COUNT]
     if memory.row[row, STAMP] == memory.counters[NOW_STAMP]:
         seen, told = memory.row[row, NEW_SEEN], max(told, memory.row[row, NEW_TOLD])
-    return 2 * SEEN_SIZE * max(seen, FIRST_ROOM) + 4 * TOLD_SIZE * max(told + 2, FIRST_ROOM)
+    return whole(2 * SEEN_SIZE * max(seen, FIRST_ROOM) + 4 * TOLD_SIZE * max(told + 2, FIRST_ROOM))
 
 
 @inner

@@ -13,7 +13,7 @@ from streams.core.codes import Kind
 from streams.core.project import FIELD_TAGS, KIND_FIELDS, NOTIFICATION_FIELDS, projections
 from streams.core.terms import Terms
 from streams.kernel.compiled.jit import compiled, inner
-from streams.kernel.compiled.types import Bytes, Ints, Longs
+from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 PURPOSES, DETAIL, DIRECTION, HAS_MINIMUM, MINIMUM, MINIMUM_CURRENCY = 0, 1, 2, 3, 4, 5
 HAS_LOW, LOW, LOW_CURRENCY, PLACE_AND_ZONE, PLACE_AND_ZONE_SIZE = 6, 7, 8, 9, 10
@@ -49,7 +49,7 @@ def _hash(source: Bytes, head: int, head_size: int, tail: int, tail_size: int) -
         value = (value ^ np.uint64(source[index])) * _MULTIPLIER
     for index in range(tail, tail + tail_size):
         value = (value ^ np.uint64(source[index])) * _MULTIPLIER
-    return np.int64(value >> np.uint64(20))
+    return whole(value >> np.uint64(20))
 
 
 @inner
@@ -68,7 +68,7 @@ def find_policy(
     mask = policies.table.size - 1
     at = _hash(source, head, head_size, tail, tail_size) & mask
     while True:
-        policy = policies.table[at]
+        policy = whole(policies.table[at])
         if policy < 0:
             return -1
         place = policies.place[policy]

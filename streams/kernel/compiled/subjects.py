@@ -144,7 +144,9 @@ class PackedSubjects:
         if row < 0:
             row = of_memory.new_row(memory, slot)
             self._row.array[slot] = row
-        of_memory.replace(memory, row, state.seen_first, _bytes(state.seen), state.told_first, _bytes(state.told))
+        of_memory.replace(
+            memory, row, state.seen_first, _bytes(state.seen), state.told_first, _bytes(state.told)
+        )
 
     def begin(self) -> None:
         """Begin a transaction: what an earlier one staged and did not commit is forgotten."""
@@ -158,14 +160,18 @@ class PackedSubjects:
 
     def make_memory_room(self, wanted: int) -> None:
         """Make room for one more row and for `wanted` more bytes of entries."""
-        used, rows = self._memory_counters[of_memory.ARENA_USED], self._memory_counters[of_memory.ROWS]
-        size = self._memory_arena.array.size
+        rows = int(self._memory_counters[of_memory.ROWS])
+        if rows + 2 > min(self._memory_rows.array.size // of_memory.COLUMNS, self._touched.array.size):
+            self._memory_rows.grow((2 * rows + 2) * of_memory.COLUMNS)
+            self._touched.grow(2 * rows + 2)
+        used, size = int(self._memory_counters[of_memory.ARENA_USED]), self._memory_arena.array.size
         if used + wanted > size:
-            self._memory_arena.grow(int(max(used + wanted, size + size // 2)))
-        if rows + 2 > self._memory_rows.array.size // of_memory.COLUMNS:
-            self._memory_rows.grow(int(2 * rows + 2) * of_memory.COLUMNS)
-        if rows + 2 > self._touched.array.size:
-            self._touched.grow(int(2 * rows + 2))
+            self._memory_arena.grow(max(used + wanted, size + size // 2))
+
+    def grow_memory(self) -> None:
+        """Make more room than there is free: for whoever found too little."""
+        free = self._memory_arena.array.size - int(self._memory_counters[of_memory.ARENA_USED])
+        self.make_memory_room(free + FIRST_ARENA)
 
     def _load(self, source: Bytes, keys: Ints, key_sizes: Ints, values: Ints, value_sizes: Ints) -> None:
         start = 0
@@ -191,7 +197,9 @@ class PackedSubjects:
             return EMPTY_STATE
         memory = self.memory
         places = memory.row[row]
-        seen_at, seen, told = (int(places[at]) for at in (of_memory.SEEN_AT, of_memory.SEEN_COUNT, of_memory.TOLD_COUNT))
+        seen_at, seen, told = (
+            int(places[at]) for at in (of_memory.SEEN_AT, of_memory.SEEN_COUNT, of_memory.TOLD_COUNT)
+        )
         told_at, dropped = int(places[of_memory.TOLD_AT]), 0
         if is_staged and places[of_memory.STAMP] == self._memory_counters[of_memory.NOW_STAMP]:
             dropped, seen = int(places[of_memory.DROPPED]), int(places[of_memory.NEW_SEEN])
@@ -216,7 +224,11 @@ class PackedSubjects:
             self._policies = policies = _larger(policies, head_size + tail_size)
         policies.arena[used : used + head_size] = source[head : head + head_size]
         policies.arena[used + head_size : used + head_size + tail_size] = source[tail : tail + tail_size]
-        policies.place[number], policies.head_size[number], policies.tail_size[number] = used, head_size, tail_size
+        policies.place[number], policies.head_size[number], policies.tail_size[number] = (
+            used,
+            head_size,
+            tail_size,
+        )
         policies.number[number] = _row_of(
             policies.arena[used : used + head_size].tobytes(),
             policies.arena[used + head_size : used + head_size + tail_size].tobytes(),
@@ -295,8 +307,8 @@ def _row_of(head: bytes, tail: bytes, tail_place: int) -> list[int]:
     """Return the columns of a policy: a consent made of its two slices is read and asked for its terms."""
     text = b"\x02x"
     value = b"".join((
-        _CONSENT_FRAME.tobytes(), text, b"\x02", text, b"\x02", text, b"\x02", head, text, b"\x02\x02\0", tail,
-        b"\0\0\0\0",
+        _CONSENT_FRAME.tobytes(), text, b"\x02", text, b"\x02", text, b"\x02", head, text, b"\x02\x02\0",
+        tail, b"\0\0\0\0",
     ))  # fmt: skip
     state = decode_consent_state(value)
     if state is None:

@@ -71,7 +71,9 @@ def some_headers(chance: Random) -> tuple[tuple[str, bytes | None], ...]:
 @settings(max_examples=250, deadline=None)
 @given(by_chance.chances)
 def test_both_paths_write_the_same(chance: Random) -> None:
-    policy = make_policy()._replace(seen_limit=chance.choice((40, 32_768)), told_limit=chance.choice((20, 4_096)))
+    policy = make_policy()._replace(
+        seen_limit=chance.choice((40, 32_768)), told_limit=chance.choice((20, 4_096))
+    )
     twins = Twins(policy, replay=chance.random() < 0.3, partitions=chance.choice((1, 1, 2)))
     offsets = dict.fromkeys(range(len(EVENT_TYPES)), 0)
     for subject in SUBJECTS[:6]:
@@ -84,7 +86,11 @@ def test_both_paths_write_the_same(chance: Random) -> None:
                 rows = []
                 for _ in range(chance.randint(0, 25)):
                     subject = chance.choice(SUBJECTS)
-                    key = subject.encode() if chance.random() < 0.97 else chance.choice((None, b"", b"\xff\xfe"))
+                    key = (
+                        subject.encode()
+                        if chance.random() < 0.97
+                        else chance.choice((None, b"", b"\xff\xfe"))
+                    )
                     rows.append((key, some_value(chance, event_type, subject)))
                 headers = [some_headers(chance) for _ in rows]
                 batches.append(batch(EVENT_TOPICS[event_type], rows, offsets[event_type], headers))

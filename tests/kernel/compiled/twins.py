@@ -10,7 +10,7 @@ from streams.core.policy import Policy, make_policy
 from streams.core.subject_state import chunks
 from streams.kafka.partition_store import PartitionStore
 from streams.kernel.batch_result import BatchResult
-from streams.kernel.compiled.raw_batch import read_columns, RawRecordBatch
+from streams.kernel.compiled.raw_batch import RawRecordBatch, read_columns
 from streams.kernel.path import Setup, choose_path
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import (
@@ -73,7 +73,7 @@ class Side:
             for partition, records, count in encoded.deliveries:
                 deliveries[partition] += read(records, count)
             for records, count in encoded.states:
-                states |= {key: value for key, value, _ in read(records, count)}
+                states |= {key or b"": value for key, value, _ in read(records, count)}
         return {
             "decisions": decode_decision_batch(encode_decision_batch(batch, None, runs)[0]),
             "counts": result.counts,
@@ -98,9 +98,7 @@ class Twins:
         for side in self.sides:
             side.grant(key, state)
 
-    def decide(
-        self, batches: Sequence[RecordBatch], now: int, *, commits: bool = True
-    ) -> dict[str, Any]:
+    def decide(self, batches: Sequence[RecordBatch], now: int, *, commits: bool = True) -> dict[str, Any]:
         """Decide on both paths; what they write must be equal. Returns it."""
         plain, packed = (side.decide(batches, now, commits=commits) for side in self.sides)
         for what in plain:
@@ -126,7 +124,9 @@ def batch(
     return RawRecordBatch.of(lists)
 
 
-def read(records: bytes, count: int) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
+def read(
+    records: bytes, count: int
+) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]]:
     """Read encoded records back."""
     buffer = np.frombuffer(records, np.uint8)
     columns = read_columns(buffer, count, 0, count - 1, 0, 0, has_deltas=True)
