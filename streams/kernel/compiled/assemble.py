@@ -143,11 +143,11 @@ def _put_chunk(
 @compiled
 def put_states(
     memory: MemoryArrays, index: IndexArrays, frame: Bytes, start: int, out: Bytes, at: Longs, counts: Longs
-) -> int:
+) -> tuple[int, int, int]:
     """Write the changed chunks of the rows that the present transaction touched, from the `start`-th on.
 
     Record `i` stands from `at[i]` to `at[i + 1]`; counts[0] is their number. Returns the number of the first
-    row that found no room. Source: `chunks` in `core/subject_state.py`.
+    row that found no room, and how long `out` and `at` must become for it. Source: `chunks` in `core/subject_state.py`.
     """
     arena = memory.arena
     for number in range(start, memory.counters[TOUCHED]):
@@ -161,11 +161,9 @@ def put_states(
         if memory.row[row, NEW_TOLD_AT] >= 0:
             chunks += memory.row[row, NEW_TOLD] // CHUNK + 2
         count = counts[0]
-        if (
-            at[count] + chunks * (key_size + 64 + CHUNK * TOLD_SIZE) > out.size
-            or count + chunks + 1 > at.size
-        ):
-            return number
+        out_wanted, at_wanted = at[count] + chunks * (key_size + 64 + CHUNK * TOLD_SIZE), count + chunks + 1
+        if out_wanted > out.size or at_wanted > at.size:
+            return number, out_wanted, at_wanted
         place = at[count]
         if memory.row[row, NEW_TOLD_AT] >= 0:
             new = memory.row[row, NEW_TOLD]
@@ -198,4 +196,4 @@ def put_states(
                 count += 1
                 at[count] = place
         counts[0] = count
-    return whole(memory.counters[TOUCHED])
+    return whole(memory.counters[TOUCHED]), 0, 0

@@ -7,7 +7,7 @@ Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 FIRST_BYTES = 1 << 20
 FIELDS, TEXT_BYTES, BODY_BYTES = 32, 1 << 14, 1 << 17
-STATE_RECORD_BYTES = 1 << 15
 
 _STATE_FRAME = np.frombuffer(our_schemas().current("subject_state").frame, np.uint8)
 _NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
@@ -359,18 +358,27 @@ def _states(subjects: PackedSubjects, batch_bytes: int, buffers: _Buffers) -> li
     at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
     start = 0
     while True:
-        start = put_states(subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts)
+        start, out_size, at_size = put_states(
+            subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts
+        )
         if start >= touched:
             break
-        buffers.states = np.concatenate(
-            (buffers.states, np.empty(max(buffers.states.size, STATE_RECORD_BYTES), np.uint8))
-        )
-        at = np.concatenate((at, np.zeros(at.size, np.int64)))
+        buffers.states = _longer(buffers.states, out_size)
+        at = _longer(at, at_size)
     count = int(counts[0])
     at, partition = at[: count + 1], np.zeros(count, np.int32)
     place = np.arange(count, dtype=np.int32)
     found = _batches(1, batch_bytes, buffers.states, at, place, partition)
     return [(records, number) for _, records, number in found]
+
+
+def _longer(array: Any, size: int) -> Any:
+    """Return an array of at least `size`, twice as long where it was shorter; what is in it stays."""
+    if array.size >= size:
+        return array
+    longer = np.zeros(max(size, 2 * array.size), array.dtype)
+    longer[: array.size] = array
+    return longer
 
 
 def _batches(
