@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import consent_load
+from bench import consent_load, latency
 from bench.cluster import Cluster
 from bench.contender import Contender, Stage
 from bench.contenders import ALL
 from bench.judge import Judge
-from bench.report import plot, progress_line, summarise, table, write_json
+from bench.plots import plot_throughput
+from bench.report import progress_line, summarise, table, write_json
 from bench.rounds import Plan, Round, run_round
 from bench.workload import ACCOUNTS, CONSENTED_SHARE, PARTITIONS, Workload
 from streams.errors import NotifierError
@@ -22,12 +23,14 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_REQUESTS, TOPICS
 FULL = Plan(events=5_000_000, warmup_events=2_000_000, rounds=3, limit_s=float("inf"))
 QUICK = Plan(events=600_000, warmup_events=100_000, rounds=1, limit_s=45.0)
 MIN_FULL_EVENTS = FULL.events
+SUBCOMMANDS = {consent_load.COMMAND: consent_load.run, latency.COMMAND: latency.run}
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     consent_load.add_parser(commands)
+    latency.add_parser(commands)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--full", action="store_true", help="5,000,000 events, 3 rounds (default)")
     how.add_argument("--quick", action="store_true", help="600,000 events, 1 round, at most 6 minutes")
@@ -92,8 +95,8 @@ def _measure(plan: Plan, contenders: Sequence[Contender], folder: Path) -> dict[
 def main() -> int:
     """Run what the arguments say; 0 if every output was right, 1 if one was not."""
     arguments = _parser().parse_args()
-    if arguments.command == consent_load.COMMAND:
-        return consent_load.run(arguments)
+    if arguments.command:
+        return SUBCOMMANDS[arguments.command](arguments)
     plan = _plan(arguments)
     contenders = [one for one in ALL if not arguments.only or one.name in arguments.only]
     if arguments.quick:
@@ -114,7 +117,7 @@ def main() -> int:
         write_json(summary, arguments.out)
     picture = arguments.plot or (arguments.out and arguments.out.with_suffix(".png"))
     if picture:
-        plot(summary, picture)
+        plot_throughput(summary, picture)
     if not summary["valid"]:
         print("INVALID: a contender's output is wrong; no figure of this run counts", file=sys.stderr)
     return 0 if summary["valid"] else 1

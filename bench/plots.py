@@ -1,0 +1,172 @@
+"""Draws what was measured: throughput bars, latency by rate, growth curves. PNG, without a display."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.latency_figures import SATURATION
+
+DPI = 130
+ENGINEERING = ((1_000_000, "M"), (1_000, "k"))
+LINES = ("o-", "s-", "^-", "D-", "v-", "P-", "X-", "<-", ">-", "*-")
+
+
+def short(value: float) -> str:
+    """Write a number as one reads it off an axis: 950, 1.2k, 35k, 2.4M."""
+    for size, letter in ENGINEERING:
+        if value >= size:
+            return f"{value / size:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+@contextmanager
+def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
+    """Give a figure and its axes, and save it."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
+    try:
+        yield figure, axes[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=DPI)
+    finally:
+        plt.close(figure)
+
+
+def plot_throughput(summary: Mapping[str, Any], path: Path) -> None:
+    """Draw throughput as bars on a log axis, wall and per CPU second, with the range of the rounds."""
+    names = list(summary["contenders"])
+    with _figure(path, 9.5, 1.4 + 0.55 * len(names)) as (_, (axes,)):
+        for shift, key, label in (
+            (-0.2, "events_per_s", "per second"),
+            (0.2, "events_per_cpu_s", "per CPU second"),
+        ):
+            values = [max(summary["contenders"][name][key], 1.0) for name in names]
+            ranges = [summary["contenders"][name][f"{key}_range"] for name in names]
+            errors = [
+                [max(value - low, 0) for value, (low, _) in zip(values, ranges, strict=True)],
+                [max(high - value, 0) for value, (_, high) in zip(values, ranges, strict=True)],
+            ]
+            places = [place + shift for place in range(len(names))]
+            bars = axes.barh(places, values, height=0.38, xerr=errors, capsize=2, label=label)
+            axes.bar_label(bars, labels=[short(value) for value in values], padding=5, fontsize=8)
+        axes.set_xscale("log")
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.margins(x=0.12)
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("events (log scale; median and range of the rounds)")
+        axes.set_title(f"Bank transactions joined with consent, {_origin(summary)}", fontsize=11)
+        axes.legend(
+            loc="upper center", bbox_to_anchor=(0.5, -0.16 - 0.4 / len(names)), ncols=2, frameon=False
+        )
+
+
+def plot_latency(summary: Mapping[str, Any], path: Path) -> None:
+    """Draw p50, p99 and p99.9 by rate; what was overloaded is hollow, saturation stands apart."""
+    by_name = {name: figures.get("latency_ms", {}) for name, figures in summary["contenders"].items()}
+    by_name = {name: by_rate for name, by_rate in by_name.items() if by_rate}
+    fixed = sorted({int(label) for by_rate in by_name.values() for label in by_rate if label != SATURATION})
+    labels = [*map(str, fixed), SATURATION]
+    with _figure(path, 13, 5.6, columns=3) as (figure, panels):
+        for panel, (key, title) in zip(
+            panels, (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")), strict=True
+        ):
+            for number, (name, by_rate) in enumerate(by_name.items()):
+                _draw_rates(panel, by_rate, key, labels, number, name)
+            panel.set_yscale("log")
+            panel.set_xticks(range(len(labels)), [f"{rate:,}" for rate in fixed] + ["80 % of\nthroughput"])
+            panel.set_xlim(-0.4, len(labels) - 0.6)
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            panel.grid(which="both", axis="y", alpha=0.25)
+            panel.set_xlabel("events/s")
+            panel.set_title(title)
+        panels[0].set_ylabel("milliseconds from due to read (log scale)")
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), frameon=False)
+        figure.suptitle(f"Latency, open loop, {_origin(summary)}", fontsize=11)
+
+
+def _draw_rates(
+    panel: Any, by_rate: Mapping[str, Any], key: str, labels: Sequence[str], number: int, name: str
+) -> None:
+    colour = f"C{number % 10}"
+    marker = LINES[number % len(LINES)]
+    shown = [(labels.index(label), one) for label, one in by_rate.items() if one[key] is not None]
+    line = sorted((at, one[key]) for at, one in shown if labels[at] != SATURATION)
+    panel.plot([at for at, _ in line], [value for _, value in line], marker[1:], color=colour, linewidth=1.2)
+    for at, one in shown:
+        fill = "white" if one["is_overloaded"] else colour
+        panel.plot(at, one[key], marker[0], color=colour, markerfacecolor=fill, markersize=6)
+    panel.plot([], [], marker, color=colour, label=name)
+
+
+def plot_growth(
+    curve: Mapping[str, Any], title: str, x_label: str, path: Path, *, is_log: bool, origin: str
+) -> None:
+    """Draw one growth curve: CPU time per event with the fitted cost, throughput, peak memory.
+
+    Args:
+        curve: `points` (each with `x`, `events_per_s`, `cpu_ns_per_event`, `peak_rss_mb`) and `fit`, or None.
+        title: What grows.
+        x_label: Its axis, with the unit.
+        path: PNG to write.
+        is_log: Whether x spans powers of ten.
+        origin: Where the figures come from.
+    """
+    points = curve["points"]
+    is_named = any(isinstance(point["x"], str) for point in points)
+    places = list(range(len(points))) if is_named else [point["x"] for point in points]
+    panels = (
+        ("cpu_ns_per_event", "CPU nanoseconds per event"),
+        ("events_per_s", "events per second"),
+        ("peak_rss_mb", "peak memory, MiB"),
+    )
+    with _figure(path, 12.5, 4.2, columns=3) as (figure, axes):
+        for panel, (key, label) in zip(axes, panels, strict=True):
+            values = [point[key] for point in points]
+            if is_named:
+                bars = panel.bar(places, values, width=0.6)
+                panel.bar_label(bars, labels=[short(value) for value in values], padding=2, fontsize=9)
+                panel.set_xticks(places, [point["x"] for point in points])
+            else:
+                panel.plot(places, values, "o", label="measured")
+                panel.set_xticks(places, [short(place) for place in places])
+                panel.minorticks_off()
+            if is_log and not is_named:
+                panel.set_xscale("log")
+                panel.set_xticks(places, [short(place) for place in places])
+                panel.minorticks_off()
+            panel.set_ylim(0, max(values) * 1.18)
+            panel.yaxis.set_major_formatter(lambda value, _: short(value))
+            panel.grid(axis="y", alpha=0.3)
+            panel.set_axisbelow(True)
+            panel.set_xlabel(x_label)
+            panel.set_ylabel(label)
+        if fit := curve.get("fit"):
+            _draw_fit(axes[0], fit, places, is_log=is_log)
+        figure.suptitle(f"{title}, {origin}", fontsize=11)
+
+
+def _draw_fit(panel: Any, fit: Mapping[str, Any], places: Sequence[float], *, is_log: bool) -> None:
+    low, high = min(places), max(places)
+    steps = [number / 100 for number in range(101)]
+    line = [low * (high / low) ** step if is_log else low + (high - low) * step for step in steps]
+    panel.plot(line, [fit["a"] + fit["b"] * fit_x(fit, x) for x in line], "-", label=fit["text"])
+    panel.legend(loc="lower right", fontsize=8)
+
+
+def fit_x(fit: Mapping[str, Any], x: float) -> float:
+    """Return the variable that a fit is linear in."""
+    from math import log10
+
+    return log10(x) if fit["over"] == "log10" else x
+
+
+def _origin(summary: Mapping[str, Any]) -> str:
+    return f"commit {summary['commit']}{'' if summary['valid'] else ' - INVALID'}"
