@@ -47,11 +47,15 @@ class Cluster:
         for future in self._admin.create_topics(new).values():
             future.result(TIMEOUT_S)
 
-    def recreate(self, topics: Mapping[str, Mapping[str, str]]) -> None:
-        """Empty topics by deleting and creating them; waits until the deletion is through."""
-        present = [name for name in topics if name in self._admin.list_topics(timeout=TIMEOUT_S).topics]
+    def remove(self, *names: str) -> None:
+        """Delete those of the named topics that exist."""
+        present = [name for name in names if name in self._admin.list_topics(timeout=TIMEOUT_S).topics]
         for future in self._admin.delete_topics(present).values() if present else ():
             future.result(TIMEOUT_S)
+
+    def recreate(self, topics: Mapping[str, Mapping[str, str]]) -> None:
+        """Empty topics by deleting and creating them; waits until the deletion is through."""
+        self.remove(*topics)
         _patiently(lambda: self.create(topics))
 
     def forget_group(self, group: str) -> None:

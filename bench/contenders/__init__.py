@@ -1,5 +1,5 @@
 """The contenders, in the order in which each round runs them."""
 
-from bench.contenders import naive, ours
+from bench.contenders import flink, kafka_streams, naive, ours
 
-ALL = (*ours.CONTENDERS, *naive.CONTENDERS)
+ALL = (*ours.CONTENDERS, *naive.CONTENDERS, *kafka_streams.CONTENDERS, *flink.CONTENDERS)
