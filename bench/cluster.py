@@ -16,7 +16,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from bench.workload import PARTITIONS
 
@@ -27,7 +27,7 @@ POLL_S = 0.2
 TELL_EVERY = 50_000
 ID_AT = slice(6, 42)  # a Notification's first field, after the frame (5 bytes) and its length (1 byte)
 
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()
 
 Tell = Callable[[int], None]
 Result = TypeVar("Result")
