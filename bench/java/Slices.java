@@ -90,6 +90,7 @@ public final class Slices {
         if (!isReceiptAllowed) {
             return null;
         }
+        makeRoom(2 * request.length);
         end = 0;
         put((byte) level);
         putLong(minimum);
@@ -157,6 +158,7 @@ public final class Slices {
         sha1.update(SEPARATOR);
         sha1.update(Long.toString(amount).getBytes(StandardCharsets.ISO_8859_1));
 
+        makeRoom(event.length + policy.length);
         end = FRAME;
         out[FRAME - 1] = NOTIFICATION_ID;
         putId();
@@ -251,6 +253,13 @@ public final class Slices {
     private void skipOptionalText() {
         if (readLong() == 1) {
             skipText();
+        }
+    }
+
+    /** The rest of a notification, its id and times, is less than 256 bytes. */
+    private void makeRoom(int size) {
+        if (out.length < size + 256) {
+            out = new byte[size + 256];
         }
     }
 
