@@ -23,7 +23,8 @@ FIELDS = {
 }
 COPIED = ("consent_id", "channel_ref", "detail_level", "locale", "timezone")
 SIX_HOURS_MS = 6 * 3_600_000
-Consents = dict[bytes, tuple[str, int, list[str], dict[str, Any]]]
+Consent = tuple[str, int, list[str], dict[str, Any]]
+Consents = dict[bytes, Consent]
 
 
 def _load(name: str) -> Any:
@@ -39,8 +40,23 @@ def _decode(schema: Any, value: bytes) -> Any:
     return fastavro.schemaless_reader(io.BytesIO(value[5:]), schema, None)
 
 
+def read_grant(value: bytes) -> Consent | None:
+    """What a request grants: user, least amount, fields to show, and what each notification repeats."""
+    request = _decode(REQUEST, value)
+    consent = request["consent"]
+    if "RECEIPT" not in consent["purposes"]:
+        return None
+    level = LEVELS.index(consent["detail_level"])
+    fields = [name for needed, names in FIELDS.items() if level >= needed for name in names]
+    fixed = {name: consent[name] for name in COPIED} | {
+        "recipient": request["user_id"], "kind": "RECEIPT", "purpose": "RECEIPT", "priority": 3,
+        "template_key": "receipt", "push": "REGULAR", "subject_label": "", "consent_version": 1,
+    }  # fmt: skip
+    return request["user_id"], consent["preferences"]["min_amount_minor"] or 0, fields, fixed
+
+
 def load_consents(bootstrap: str) -> Consents:
-    """Read the consent requests up to their present end; key -> user, least amount, fields, fixed part."""
+    """Read the consent requests up to their present end; by key."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "consents", "enable.auto.commit": False})
     topic = "consent.requests"
     places = [
@@ -52,17 +68,8 @@ def load_consents(bootstrap: str) -> Consents:
     while wanted > 0:
         for message in consumer.consume(10_000, timeout=1.0):
             wanted -= 1
-            request = _decode(REQUEST, message.value())
-            consent = request["consent"]
-            if "RECEIPT" in consent["purposes"]:
-                level = LEVELS.index(consent["detail_level"])
-                fields = [name for needed, names in FIELDS.items() if level >= needed for name in names]
-                fixed = {name: consent[name] for name in COPIED} | {
-                    "recipient": request["user_id"], "kind": "RECEIPT", "purpose": "RECEIPT", "priority": 3,
-                    "template_key": "receipt", "push": "REGULAR", "subject_label": "", "consent_version": 1,
-                }  # fmt: skip
-                minimum = consent["preferences"]["min_amount_minor"] or 0
-                consents[message.key()] = (request["user_id"], minimum, fields, fixed)
+            if (consent := read_grant(message.value())) is not None:
+                consents[message.key()] = consent
     consumer.close()
     return consents
 
