@@ -24,6 +24,8 @@ NAMESPACE = UUID("1b5eb6ff-3e37-4091-bfeb-9304ea67c482").bytes
 POSTED, GRANT, BY_USER, BOTH = 2, 1, 1, 3
 BALANCE, RECEIPT = 1, 2
 TAILS = 4_096
+KEPT_SUBJECTS = 1_000_000
+HEAD = FRAME["bank_transaction"] + b"\x40"  # an event's id has 32 characters
 HEAD_BYTES = 65
 """Of an event: the frame, its id, subject, time, status, amount and currency."""
 TEXT_CHARACTERS = 1_024
@@ -62,6 +64,25 @@ def user_of(account: int) -> str:
 def policy_of(account: int) -> Policy:
     """Say what the account's holder allows."""
     return POLICIES[account % len(POLICIES)]
+
+
+class _Subjects(dict[int, tuple[bytes, bytes]]):
+    """Subjects by account, plain and as Avro text; a million of them are kept."""
+
+    def __missing__(self, account: int) -> tuple[bytes, bytes]:
+        name = subject_of(account)
+        made = (name.encode(), _text(name))
+        if len(self) < KEPT_SUBJECTS:
+            self[account] = made
+        return made
+
+
+class _Longs(dict[int, bytes]):
+    """Numbers as Avro, each encoded once."""
+
+    def __missing__(self, value: int) -> bytes:
+        self[value] = made = _long(value)
+        return made
 
 
 class Workload:
@@ -126,12 +147,22 @@ class Workload:
         """Give key and value of every event, in order."""
         draw = random.Random(self._seed + 2)
         tails = _tails(draw) if self._value_bytes is None else padded_tails(draw, self._value_bytes)
-        frame, posted, euro = FRAME["bank_transaction"], _long(POSTED), _text("EUR")
+        posted, euro, time, longs = _long(POSTED), _text("EUR"), b"", _Longs()
+        heads = _Subjects()
         for number, (account, amount) in enumerate(zip(self.accounts, self.amounts, strict=True)):
-            subject = subject_of(account).encode()
-            time = _long(self.occurred_at(number))
-            head = b"%b\x40%032x%b%b%b" % (frame, number, bytes((2 * len(subject),)), subject, time)
-            yield subject, head + posted + _long(amount) + euro + tails[number % len(tails)]
+            if number % EVENTS_PER_MS == 0:
+                time = _long(self.occurred_at(number)) + posted
+            subject, coded = heads[account]
+            value = b"%b%032x%b%b%b%b%b" % (
+                HEAD,
+                number,
+                coded,
+                time,
+                longs[amount],
+                euro,
+                tails[number % len(tails)],
+            )
+            yield subject, value
 
     def grants(self) -> Iterator[tuple[bytes, bytes]]:
         """Give key and value of every consent request, in the order of accounts."""
