@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import consent_load, latency
+from bench import consent_load, growth, guard, latency
 from bench.cluster import Cluster
 from bench.contender import Contender, Stage
 from bench.contenders import ALL
@@ -30,7 +30,12 @@ QUICK_PEERS = (
     "floor-aiokafka-consume",
 )
 MIN_FULL_EVENTS = FULL.events
-SUBCOMMANDS = {consent_load.COMMAND: consent_load.run, latency.COMMAND: latency.run}
+SUBCOMMANDS = {
+    consent_load.COMMAND: consent_load.run,
+    latency.COMMAND: latency.run,
+    growth.COMMAND: growth.run,
+    guard.COMMAND: guard.run,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     consent_load.add_parser(commands)
     latency.add_parser(commands)
+    growth.add_parser(commands)
+    guard.add_parser(commands)
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--full", action="store_true", help="5,000,000 events, 3 rounds (default)")
     how.add_argument("--quick", action="store_true", help="600,000 events, 1 round, some of the peers")

@@ -21,8 +21,8 @@ import psutil
 from bench import jvm
 from bench.cluster import Cluster
 from bench.contender import Contender, Stage, log_tail, start, stop
-from bench.contenders import ALL
 from bench.judge import Judge
+from bench.latency_contenders import DEFAULTS, KNOWN, LOW_LATENCY
 from bench.latency_figures import (
     SATURATION_SHARE,
     Schedule,
@@ -53,8 +53,6 @@ ECHO_TOPIC = "latency-echo"
 RESULT_LIMIT_S = 900
 ANSWERED_NOTHING = 3
 CAPACITY_PLAN = Plan(events=600_000, warmup_events=150_000, rounds=1, limit_s=60.0)
-NOT_RUN = ("naive-faust",)
-"""Contenders that are not run unless they are named: at 1,000 events/s they use a core."""
 GENERATOR_JVM = (
     *(
         "-Xms1g",
@@ -93,7 +91,9 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument("--measured", type=int, default=MEASURED_S, metavar="S", help="seconds that count")
     parser.add_argument("--rounds", type=int, default=1, help="interleaved rounds")
     parser.add_argument("--linger-ms", type=int, default=LINGER_MS, help="of the generator's producer")
-    parser.add_argument("--only", action="append", metavar="CONTENDER", help="may be repeated")
+    parser.add_argument(
+        "--only", action="append", metavar="CONTENDER", help="may be repeated; the echo floor is always there"
+    )
     parser.add_argument(
         "--throughput",
         type=Path,
@@ -137,10 +137,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(names: Sequence[str] | None) -> list[Contender]:
-    known = {one.name: one for one in ALL}
-    if unknown := set(names or ()) - set(known) - {ECHO}:
-        raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    return [one for one in ALL if (one.name in names if names else one.name not in NOT_RUN)]
+    if unknown := set(names or ()) - set(KNOWN) - {ECHO}:
+        raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; there are {', '.join(KNOWN)}")
+    return [one for name, one in KNOWN.items() if name in (names or DEFAULTS)]
 
 
 def is_valid(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> bool:
@@ -298,9 +297,13 @@ def _prepare(stage: Stage, contenders: Iterable[Contender]) -> None:
 
 
 def capacities_of(file: Path, contenders: Iterable[Contender]) -> dict[str, float]:
-    """Read the throughput of contenders, events/s, from the JSON of a throughput run."""
+    """Read the throughput of contenders, events/s, from the JSON of a throughput run.
+
+    Those tuned for latency have that of their namesake.
+    """
     known = json.loads(file.read_text(encoding="utf-8"))["contenders"]
-    return {one.name: known[one.name]["events_per_s"] for one in contenders if one.name in known}
+    named = {one.name: known.get(one.name.removesuffix(LOW_LATENCY)) for one in contenders}
+    return {name: figures["events_per_s"] for name, figures in named.items() if figures}
 
 
 def _capacities(stage: Stage, contenders: Iterable[Contender]) -> dict[str, float]:

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import log10
 from pathlib import Path
 from typing import Any
 
+from bench.growth_figures import Curve
 from bench.latency_figures import SATURATION
 
 DPI = 130
 ENGINEERING = ((1_000_000, "M"), (1_000, "k"))
+PANELS = {
+    "cpu_ns_per_event": "CPU nanoseconds per event",
+    "events_per_s": "events per second",
+    "peak_rss_mb": "peak memory, MiB",
+}
 LINES = ("o-", "s-", "^-", "D-", "v-", "P-", "X-", "<-", ">-", "*-")
 
 
@@ -21,14 +28,18 @@ def short(value: float) -> str:
 
 
 @contextmanager
-def _figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[tuple[Any, Any]]:
-    """Give a figure and its axes, and save it."""
+def _figure(
+    path: Path, width: float, height: float, columns: int = 1, *, is_alike: bool = False
+) -> Iterator[tuple[Any, Any]]:
+    """Give a figure and its axes, which share y if they are alike, and save it."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, columns, figsize=(width, height), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(
+        1, columns, figsize=(width, height), layout="constrained", squeeze=False, sharey=is_alike
+    )
     try:
         yield figure, axes[0]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,24 +83,26 @@ def plot_latency(summary: Mapping[str, Any], path: Path) -> None:
     by_name = {name: figures.get("latency_ms", {}) for name, figures in summary["contenders"].items()}
     by_name = {name: by_rate for name, by_rate in by_name.items() if by_rate}
     fixed = sorted({int(label) for by_rate in by_name.values() for label in by_rate if label != SATURATION})
-    labels = [*map(str, fixed), SATURATION]
-    with _figure(path, 13, 5.6, columns=3) as (figure, panels):
+    is_saturated = any(SATURATION in by_rate for by_rate in by_name.values())
+    labels = [*map(str, fixed), *([SATURATION] if is_saturated else [])]
+    ticks = [*(f"{rate:,}" for rate in fixed), *(["80 % of its\nthroughput"] if is_saturated else [])]
+    with _figure(path, 13, 5.6, columns=3, is_alike=True) as (figure, panels):
         for panel, (key, title) in zip(
             panels, (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")), strict=True
         ):
             for number, (name, by_rate) in enumerate(by_name.items()):
                 _draw_rates(panel, by_rate, key, labels, number, name)
             panel.set_yscale("log")
-            panel.set_xticks(range(len(labels)), [f"{rate:,}" for rate in fixed] + ["80 % of\nthroughput"])
+            panel.set_xticks(range(len(labels)), ticks)
             panel.set_xlim(-0.4, len(labels) - 0.6)
-            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
             panel.grid(which="both", axis="y", alpha=0.25)
             panel.set_xlabel("events/s")
             panel.set_title(title)
         panels[0].set_ylabel("milliseconds from due to read (log scale)")
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=min(4, len(names)), frameon=False)
-        figure.suptitle(f"Latency, open loop, {_origin(summary)}", fontsize=11)
+        figure.suptitle(f"Latency, open loop (hollow: overloaded), {_origin(summary)}", fontsize=11)
 
 
 def _draw_rates(
@@ -106,66 +119,53 @@ def _draw_rates(
     panel.plot([], [], marker, color=colour, label=name)
 
 
-def plot_growth(
-    curve: Mapping[str, Any], title: str, x_label: str, path: Path, *, is_log: bool, origin: str
-) -> None:
+def plot_growth(figures: Mapping[str, Any], curve: Curve, path: Path, origin: str) -> None:
     """Draw one growth curve: CPU time per event with the fitted cost, throughput, peak memory.
 
     Args:
-        curve: `points` (each with `x`, `events_per_s`, `cpu_ns_per_event`, `peak_rss_mb`) and `fit`, or None.
-        title: What grows.
-        x_label: Its axis, with the unit.
+        figures: Its `points`, as `growth.run` tells them, and `fit`, or None.
+        curve: What grows.
         path: PNG to write.
-        is_log: Whether x spans powers of ten.
         origin: Where the figures come from.
     """
-    points = curve["points"]
-    is_named = any(isinstance(point["x"], str) for point in points)
-    places = list(range(len(points))) if is_named else [point["x"] for point in points]
-    panels = (
-        ("cpu_ns_per_event", "CPU nanoseconds per event"),
-        ("events_per_s", "events per second"),
-        ("peak_rss_mb", "peak memory, MiB"),
-    )
-    with _figure(path, 12.5, 4.2, columns=3) as (figure, axes):
-        for panel, (key, label) in zip(axes, panels, strict=True):
-            values = [point[key] for point in points]
-            if is_named:
-                bars = panel.bar(places, values, width=0.6)
-                panel.bar_label(bars, labels=[short(value) for value in values], padding=2, fontsize=9)
-                panel.set_xticks(places, [point["x"] for point in points])
-            else:
-                panel.plot(places, values, "o", label="measured")
-                panel.set_xticks(places, [short(place) for place in places])
-                panel.minorticks_off()
-            if is_log and not is_named:
-                panel.set_xscale("log")
-                panel.set_xticks(places, [short(place) for place in places])
-                panel.minorticks_off()
-            panel.set_ylim(0, max(values) * 1.18)
-            panel.yaxis.set_major_formatter(lambda value, _: short(value))
-            panel.grid(axis="y", alpha=0.3)
-            panel.set_axisbelow(True)
-            panel.set_xlabel(x_label)
+    points = [point for point in figures["points"] if not point["faults"]]
+    if not points:
+        return
+    with _figure(path, 12.5, 4.2, columns=3) as (figure, panels):
+        for panel, (key, label) in zip(panels, PANELS.items(), strict=True):
+            _draw_points(panel, curve, points, key)
+            panel.set_xlabel(curve.label)
             panel.set_ylabel(label)
-        if fit := curve.get("fit"):
-            _draw_fit(axes[0], fit, places, is_log=is_log)
-        figure.suptitle(f"{title}, {origin}", fontsize=11)
+        if fit := figures["fit"]:
+            _draw_fit(panels[0], fit, [point["x"] for point in points], curve)
+        figure.suptitle(f"{curve.title}: {origin}", fontsize=11)
 
 
-def _draw_fit(panel: Any, fit: Mapping[str, Any], places: Sequence[float], *, is_log: bool) -> None:
-    low, high = min(places), max(places)
+def _draw_points(panel: Any, curve: Curve, points: Sequence[Mapping[str, Any]], key: str) -> None:
+    xs, values = [point["x"] for point in points], [point[key] for point in points]
+    if curve.over:
+        if curve.is_log:
+            panel.set_xscale("log")
+        panel.plot(xs, values, "o")
+        panel.set_xticks(xs, [f"{100 * x:g}" if curve.name == "consented_share" else short(x) for x in xs])
+        panel.minorticks_off()
+    else:
+        bars = panel.bar(range(len(xs)), values, width=0.6)
+        panel.bar_label(bars, labels=[short(value) for value in values], padding=2, fontsize=9)
+        panel.set_xticks(range(len(xs)), xs)
+    panel.set_ylim(0, max(values) * 1.2)
+    panel.yaxis.set_major_formatter(lambda value, _: short(value))
+    panel.grid(axis="y", alpha=0.3)
+    panel.set_axisbelow(True)
+
+
+def _draw_fit(panel: Any, fit: Mapping[str, Any], xs: Sequence[float], curve: Curve) -> None:
+    low, high = min(xs), max(xs)
     steps = [number / 100 for number in range(101)]
-    line = [low * (high / low) ** step if is_log else low + (high - low) * step for step in steps]
-    panel.plot(line, [fit["a"] + fit["b"] * fit_x(fit, x) for x in line], "-", label=fit["text"])
-    panel.legend(loc="lower right", fontsize=8)
-
-
-def fit_x(fit: Mapping[str, Any], x: float) -> float:
-    """Return the variable that a fit is linear in."""
-    from math import log10
-
-    return log10(x) if fit["over"] == "log10" else x
+    line = [low * (high / low) ** step if curve.is_log else low + (high - low) * step for step in steps]
+    costs = [fit["a"] + fit["b"] * (log10(x) if curve.over == "log10" else x) for x in line]
+    panel.plot(line, costs, "-", color="C1")
+    panel.set_title(fit["text"], fontsize=9, color="C1")
 
 
 def _origin(summary: Mapping[str, Any]) -> str:
