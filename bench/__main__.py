@@ -12,7 +12,7 @@ from bench.cluster import Cluster
 from bench.contender import Contender, Stage
 from bench.contenders import ALL
 from bench.judge import Judge
-from bench.plots import plot_throughput
+from bench.plots import plot_latency, plot_throughput
 from bench.report import progress_line, summarise, table, write_json
 from bench.rounds import Plan, Round, run_round
 from bench.workload import ACCOUNTS, CONSENTED_SHARE, PARTITIONS, Workload
@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FILE", help="write the figures as JSON, and a PNG beside it"
     )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write the plot elsewhere")
+    parser.add_argument(
+        "--latency",
+        action=argparse.BooleanOptionalAction,
+        help="measure latency too, as `python -m bench latency` does (default with --full)",
+    )
     parser.add_argument("--logs", type=Path, metavar="FOLDER", help="keep the contenders' logs")
     return parser
 
@@ -150,19 +155,23 @@ def main() -> int:
         folder = arguments.logs or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         results = _measure(plan, contenders, folder, arguments.consented)
-    settings = {
-        "partitions": PARTITIONS,
-        "accounts": ACCOUNTS,
-        "consented": arguments.consented,
-        "quick": arguments.quick,
-    }
-    summary = summarise(plan._replace(limit_s=min(plan.limit_s, 1e9)), results, settings)
+        settings = {
+            "partitions": PARTITIONS,
+            "accounts": ACCOUNTS,
+            "consented": arguments.consented,
+            "quick": arguments.quick,
+        }
+        summary = summarise(plan._replace(limit_s=min(plan.limit_s, 1e9)), results, settings)
+        if arguments.latency or (arguments.latency is None and not arguments.quick):
+            latency.add_to(summary, folder)
     print(table(summary))
     if arguments.out:
         write_json(summary, arguments.out)
     picture = arguments.plot or (arguments.out and arguments.out.with_suffix(".png"))
     if picture:
         plot_throughput(summary, picture)
+        if "latency" in summary["settings"]:
+            plot_latency(summary, picture.with_stem(f"{picture.stem}-latency"))
     if not summary["valid"]:
         print("INVALID: a contender's output is wrong; no figure of this run counts", file=sys.stderr)
     return 0 if summary["valid"] else 1

@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ LINGER_MS = 5
 TEMPLATES = 65_536
 TIME_AT = 38
 """Where a value's time is, before its subject is counted in: the frame and the id come first."""
-ECHO = "echo-floor"
+ECHO = "floor-echo"
 ECHO_TOPIC = "latency-echo"
 RESULT_LIMIT_S = 900
 ANSWERED_NOTHING = 3
@@ -74,6 +75,9 @@ class Course(NamedTuple):
     measured_s: int = MEASURED_S
     rounds: int = 1
     linger_ms: int = LINGER_MS
+
+
+COURSE = Course()
 
 
 class Templates(NamedTuple):
@@ -111,19 +115,19 @@ def run(arguments: argparse.Namespace) -> int:
         sorted(arguments.rates), arguments.warmup, arguments.measured, arguments.rounds, arguments.linger_ms
     )
     chosen = _chosen(arguments.only)
+    known = (
+        arguments.throughput and json.loads(arguments.throughput.read_text(encoding="utf-8"))["contenders"]
+    )
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = arguments.logs or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        with start_broker(folder / "broker", fresh=True, partitions=PARTITIONS) as broker:
-            stage = Stage(Cluster(broker.bootstrap), folder)
-            _prepare(stage, chosen)
+        with _stage(folder, chosen) as stage:
             capacities: Mapping[str, float] = {}
             if not arguments.no_saturation:
-                known = arguments.throughput
                 capacities = capacities_of(known, chosen) if known else _capacities(stage, chosen)
             found = measure(stage, chosen, course, capacities)
     summary = {
-        "contenders": {name: {"latency_ms": by_rate} for name, by_rate in found.items()},
+        "contenders": {name: {"latency_ms": by_rate, **_settings(name)} for name, by_rate in found.items()},
         "settings": {**course._asdict(), "partitions": PARTITIONS, "saturation_share": SATURATION_SHARE},
         "machine": machine(),
         "commit": commit(),
@@ -134,6 +138,27 @@ def run(arguments: argparse.Namespace) -> int:
         write_json(summary, arguments.out)
         plot_latency(summary, arguments.out.with_suffix(".png"))
     return 0 if summary["valid"] else 1
+
+
+def add_to(summary: dict[str, Any], folder: Path, course: Course = COURSE) -> None:
+    """Measure the latency of a throughput run's contenders, and put it into its summary.
+
+    Of its contenders those take part that `python -m bench latency` runs by default; the echo floor
+    and those tuned for latency come in as contenders without throughput.
+    """
+    told = summary["contenders"]
+    names = [name for name in DEFAULTS if name.removesuffix(LOW_LATENCY) in told]
+    contenders = [KNOWN[name] for name in names]
+    with _stage(folder, contenders) as stage:
+        found = measure(stage, contenders, course, capacities_of(told, contenders))
+    for name, by_rate in found.items():
+        told.setdefault(name, _settings(name))["latency_ms"] = by_rate
+    summary["settings"]["latency"] = {**course._asdict(), "saturation_share": SATURATION_SHARE}
+    summary["valid"] = summary["valid"] and is_valid(found)
+
+
+def _settings(name: str) -> dict[str, Any]:
+    return {"settings": dict(KNOWN[name].settings) if name in KNOWN else {}}
 
 
 def _chosen(names: Sequence[str] | None) -> list[Contender]:
@@ -289,19 +314,25 @@ def _probes(work: Workload, notifies: bytes) -> set[int]:
     return set(last.values())
 
 
-def _prepare(stage: Stage, contenders: Iterable[Contender]) -> None:
-    stage.cluster.create({topic.name: topic.config for topic in TOPICS})
-    stage.cluster.fill(CONSENT_REQUESTS, Workload(0, time.time_ns() // 10**6).grants(), lambda _: None)
-    for contender in contenders:
-        contender.load(stage)
+@contextmanager
+def _stage(folder: Path, contenders: Iterable[Contender]) -> Iterator[Stage]:
+    """A broker with consents that the contenders have loaded."""
+    with start_broker(folder / "latency-broker", fresh=True, partitions=PARTITIONS) as broker:
+        stage = Stage(Cluster(broker.bootstrap), folder)
+        stage.cluster.create({topic.name: topic.config for topic in TOPICS})
+        stage.cluster.fill(CONSENT_REQUESTS, Workload(0, time.time_ns() // 10**6).grants(), lambda _: None)
+        for contender in contenders:
+            contender.load(stage)
+        yield stage
 
 
-def capacities_of(file: Path, contenders: Iterable[Contender]) -> dict[str, float]:
-    """Read the throughput of contenders, events/s, from the JSON of a throughput run.
+def capacities_of(
+    known: Mapping[str, Mapping[str, Any]], contenders: Iterable[Contender]
+) -> dict[str, float]:
+    """Take the throughput of contenders, events/s, from the figures of a throughput run by name.
 
     Those tuned for latency have that of their namesake.
     """
-    known = json.loads(file.read_text(encoding="utf-8"))["contenders"]
     named = {one.name: known.get(one.name.removesuffix(LOW_LATENCY)) for one in contenders}
     return {name: figures["events_per_s"] for name, figures in named.items() if figures}
 

@@ -50,7 +50,7 @@ def _figure(
 
 def plot_throughput(summary: Mapping[str, Any], path: Path) -> None:
     """Draw throughput as bars on a log axis, wall and per CPU second, with the range of the rounds."""
-    names = list(summary["contenders"])
+    names = [name for name, figures in summary["contenders"].items() if "events_per_s" in figures]
     with _figure(path, 9.5, 1.4 + 0.55 * len(names)) as (_, (axes,)):
         for shift, key, label in (
             (-0.2, "events_per_s", "per second"),

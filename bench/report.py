@@ -120,7 +120,7 @@ def commit() -> str:
 
 def table(summary: Mapping[str, Any]) -> str:
     """Render throughput, memory and ratios for a terminal, and latency where it was measured."""
-    contenders = summary["contenders"]
+    contenders = {name: one for name, one in summary["contenders"].items() if "events_per_s" in one}
     width = max(map(len, contenders), default=0) + 2
     head = (
         f"{'contender':<{width}}{'events/s':>30}{'events/CPU-s':>30}{'peak MB':>9}{'start s':>9}"
@@ -145,7 +145,7 @@ def table(summary: Mapping[str, Any]) -> str:
     )
     for name, figures in contenders.items():
         lines += [f"INVALID {name}: {fault}" for fault in figures["faults"]]
-    if any("latency_ms" in figures for figures in contenders.values()):
+    if any("latency_ms" in figures for figures in summary["contenders"].values()):
         lines += ["", latency_table(summary)]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.latency import TEMPLATES, is_valid, write_templates
+from bench.latency import TEMPLATES, capacities_of, is_valid, write_templates
 from bench.latency_contenders import DEFAULTS, KNOWN, LOW_LATENCY, retuned
 from bench.latency_figures import (
     SATURATION,
@@ -136,11 +136,12 @@ def test_a_round_in_which_nothing_arrived_is_told_without_percentiles() -> None:
 
 def test_one_fault_makes_the_run_invalid_and_the_table_says_so() -> None:
     right = {"ours": {"1000": over_rounds([one_round()])}}
-    wrong = {"ours": {"1000": over_rounds([one_round(faults=["2 notifications missing"])])}}
+    missing = over_rounds([one_round(faults=["2 notifications missing"])])
+    wrong = {"ours": {**right["ours"], "10000": missing}}
     assert is_valid(right)
     assert not is_valid(wrong)
     summary = {"contenders": {"ours": {"latency_ms": wrong["ours"]}}}
-    assert "INVALID ours at 1000: 2 notifications missing" in latency_table(summary)
+    assert "INVALID ours at 10000: 2 notifications missing" in latency_table(summary)
 
 
 def test_templates_are_the_workloads_events_and_each_partition_has_one_probe(tmp_path: Path) -> None:
@@ -181,3 +182,16 @@ def test_tuning_is_appended_so_that_it_wins() -> None:
     plain = list(base.command("localhost:1", Path("folder")))
     found = list(retuned(base, {"commit.interval.ms": "10"}).command("localhost:1", Path("folder")))
     assert found == [*plain, "commit.interval.ms=10"]
+
+
+def test_throughput_comes_from_the_run_before_and_of_the_namesake() -> None:
+    known = {
+        "kafka-streams-exactly-once-v2": {"events_per_s": 2.0},
+        "ours-at-least-once": {"events_per_s": 3.0},
+    }
+    found = capacities_of(known, [KNOWN[name] for name in DEFAULTS])
+    assert found == {
+        "ours-at-least-once": 3.0,
+        "kafka-streams-exactly-once-v2": 2.0,
+        f"kafka-streams-exactly-once-v2{LOW_LATENCY}": 2.0,
+    }

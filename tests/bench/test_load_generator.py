@@ -14,7 +14,7 @@ from bench.latency import ECHO, ECHO_TOPIC, Course, measure
 from bench.workload import PARTITIONS
 from streams.kafka.broker import start_broker
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.interop, pytest.mark.timeout(180)]
 RATE = 500
 MEASURED_S = 6
 PAUSE_S = 4.0

@@ -83,6 +83,25 @@ def test_one_fault_makes_the_run_invalid_and_the_table_says_so() -> None:
     assert "INVALID ours-exactly-once: 3 notifications missing" in table(told)
 
 
+def test_who_has_latency_only_is_in_the_latency_table_only() -> None:
+    told = summary()
+    one = {
+        "p50": 5.0,
+        "p99": 9.0,
+        "p999": 20.0,
+        "max": 30.0,
+        "is_overloaded": True,
+        "faults": [],
+        "rate": 1_000,
+    }
+    told["contenders"]["floor-echo"] = {
+        "latency_ms": {"1000": {**one, "cores": 0.0, "generator_late_ms": {"p99": 1.0, "max": 2.0}}}
+    }
+    text = table(told)
+    assert text.count("floor-echo") == 1
+    assert "overloaded" in text
+
+
 @pytest.mark.parametrize(
     ("value", "text"), [(950, "950"), (1_234, "1.23k"), (35_000, "35k"), (2_400_000, "2.4M"), (0.5, "0.5")]
 )
@@ -95,6 +114,7 @@ def test_every_plot_is_drawn(tmp_path: Path) -> None:
     told = summary()
     one = {"p50": 5.0, "p99": 9.0, "p999": 20.0, "is_overloaded": False}
     told["contenders"]["ours-exactly-once"]["latency_ms"] = {"1000": one, "saturation": {**one, "p50": None}}
+    told["contenders"]["floor-echo"] = {"latency_ms": {"1000": one}}
     plot_throughput(told, tmp_path / "throughput.png")
     plot_latency(told, tmp_path / "latency.png")
     for curve in curves(100_000):
