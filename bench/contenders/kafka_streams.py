@@ -29,10 +29,8 @@ OF_STYLE: Mapping[str, Mapping[str, str]] = {
         "producer.batch.size": "262144",
         "producer.linger.ms": "100",
         "producer.buffer.memory": "134217728",
-        "consumer.max.poll.records": "20000",
         "consumer.max.partition.fetch.bytes": "4194304",
         "consumer.fetch.max.bytes": "52428800",
-        "buffered.records.per.partition": "20000",
         "statestore.cache.max.bytes": "67108864",
     },
 }
