@@ -28,6 +28,7 @@ from bench.workload import VALID_MS, Workload, policy_of, subject_of, user_of
 from streams.core.codes import DetailLevel, Direction, Purposes
 from streams.core.consent import Consent, ConsentState, Holder, Preferences
 from streams.kafka.broker import start_broker
+from streams.settings import Settings
 from streams.wire.codec import encode_consent_state
 from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_STATE, TOPICS
 
@@ -36,6 +37,8 @@ FULL = Plan(events=3_000_000, warmup_events=1_000_000, rounds=3, limit_s=120.0)
 QUICK = Plan(events=300_000, warmup_events=60_000, rounds=1, limit_s=30.0)
 BYTES_AT_MOST = 2_000_000_000
 """Of one point's values: large values come in fewer events."""
+WARMUP_LEAPS = 2
+TIMED_LEAPS = 5
 MAX_SUBJECTS = {"full": 10_000_000, "quick": 1_000_000}
 NAMES = tuple(curve.name for curve in curves(0))
 KEPT = (*ours.INPUTS, CONSENT_STATE)
@@ -106,8 +109,17 @@ def _plan(plan: Plan, events: int | None, rounds: int | None) -> Plan:
 
 
 def plan_of(point: Point, plan: Plan) -> Plan:
-    """Give large values fewer events, so that a point fits the disk."""
-    return _plan(plan, min(plan.events, BYTES_AT_MOST // point.value_bytes), None)
+    """Give large values fewer events, so that a point fits the disk, and many partitions more.
+
+    All partitions start with a batch each and commit them together: progress moves in leaps of all of them
+    until they fall out of step, which the warm-up must see and the timed events must dwarf.
+    """
+    plan = _plan(plan, min(plan.events, BYTES_AT_MOST // point.value_bytes), None)
+    leap = point.partitions * Settings().batch_max_records
+    warmup = max(plan.warmup_events, WARMUP_LEAPS * leap)
+    events = warmup + max(plan.events - plan.warmup_events, TIMED_LEAPS * leap)
+    longer = max(events / plan.events, 1.0)
+    return plan._replace(events=events, warmup_events=warmup, limit_s=plan.limit_s * longer)
 
 
 def _measure(point: Point, contender: Contender, plan: Plan) -> dict[str, Any]:

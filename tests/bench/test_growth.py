@@ -75,6 +75,15 @@ def test_large_values_come_in_fewer_events_with_the_same_share_of_warm_up(plan: 
     assert large.warmup_events / large.events == pytest.approx(plan.warmup_events / plan.events, abs=0.01)
 
 
+def test_many_partitions_get_events_that_dwarf_the_batches_they_start_with() -> None:
+    many = plan_of(Point(partitions=64), QUICK)
+    in_flight = 64 * 4_000
+    assert many.warmup_events >= 2 * in_flight
+    assert many.events - many.warmup_events >= 5 * in_flight
+    assert many.limit_s > QUICK.limit_s
+    assert many.limit_s / many.events == pytest.approx(QUICK.limit_s / QUICK.events)
+
+
 def test_the_consents_are_those_of_the_workload() -> None:
     work = Workload(1, 1_700_000_000_000, subjects=2_000, consented_share=0.2)
     found = list(consents(work))
