@@ -51,7 +51,7 @@ def _figure(
 def plot_throughput(summary: Mapping[str, Any], path: Path) -> None:
     """Draw throughput as bars on a log axis, wall and per CPU second, with the range of the rounds."""
     names = [name for name, figures in summary["contenders"].items() if "events_per_s" in figures]
-    with _figure(path, 9.5, 1.4 + 0.55 * len(names)) as (_, (axes,)):
+    with _figure(path, 9.5, 1.4 + 0.55 * len(names)) as (figure, (axes,)):
         for shift, key, label in (
             (-0.2, "events_per_s", "per second"),
             (0.2, "events_per_cpu_s", "per CPU second"),
@@ -73,9 +73,7 @@ def plot_throughput(summary: Mapping[str, Any], path: Path) -> None:
         axes.set_axisbelow(True)
         axes.set_xlabel("events (log scale; median and range of the rounds)")
         axes.set_title(f"Bank transactions joined with consent, {_origin(summary)}", fontsize=11)
-        axes.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.16 - 0.4 / len(names)), ncols=2, frameon=False
-        )
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 
 
 def plot_latency(summary: Mapping[str, Any], path: Path) -> None:
@@ -147,7 +145,10 @@ def _draw_points(panel: Any, curve: Curve, points: Sequence[Mapping[str, Any]], 
         if curve.is_log:
             panel.set_xscale("log")
         panel.plot(xs, values, "o")
-        panel.set_xticks(xs, [f"{100 * x:g}" if curve.name == "consented_share" else short(x) for x in xs])
+        shown = [x for x, before in zip(xs, (0, *xs), strict=False) if not curve.is_log or x > 1.5 * before]
+        panel.set_xticks(
+            shown, [f"{100 * x:g}" if curve.name == "consented_share" else short(x) for x in shown]
+        )
         panel.minorticks_off()
     else:
         bars = panel.bar(range(len(xs)), values, width=0.6)

@@ -130,7 +130,7 @@ def table(summary: Mapping[str, Any]) -> str:
     contenders = {name: one for name, one in summary["contenders"].items() if "events_per_s" in one}
     width = max(map(len, contenders), default=0) + 2
     head = (
-        f"{'contender':<{width}}{'events/s':>30}{'events/CPU-s':>30}{'peak MB':>9}{'start s':>9}"
+        f"{'contender':<{width}}{'events/s':>34}{'events/CPU-s':>34}{'peak MB':>9}{'start s':>9}"
         f"{'x naive':>9}{'x Streams':>11}{'per CPU-s':>11}"
     )
     lines = [head, "-" * len(head)]
@@ -146,7 +146,7 @@ def table(summary: Mapping[str, Any]) -> str:
         )
         cut = " cut by the time limit" if figures["cut_by_time_limit"] else ""
         rest = f"{figures['peak_rss_mb']:>9,.0f}{figures['startup_s']:>9.1f}{ratios}{cut}"
-        lines.append(f"{name:<{width}}{speed:>30}{per_cpu:>30}{rest}")
+        lines.append(f"{name:<{width}}{speed:>34}{per_cpu:>34}{rest}")
     lines.append(
         "x Streams: times the better of Kafka Streams' forms of the same guarantee, wall and CPU apart"
     )
