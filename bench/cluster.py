@@ -27,30 +27,35 @@ POLL_S = 0.2
 TELL_EVERY = 50_000
 ID_AT = slice(6, 42)  # a Notification's first field, after the frame (5 bytes) and its length (1 byte)
 
-_LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+_LATEST = OffsetSpec.latest()
 
 Tell = Callable[[int], None]
 Result = TypeVar("Result")
 
 
 class Cluster:
-    """The broker under measurement, seen from outside."""
+    """The broker under measurement, seen from outside; every topic has the same number of partitions."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, bootstrap: str, partitions: int = PARTITIONS) -> None:
         self.bootstrap = bootstrap
+        self.partitions = partitions
         self._admin = AdminClient({"bootstrap.servers": bootstrap})
 
     def create(self, topics: Mapping[str, Mapping[str, str]]) -> None:
         """Create topics (name -> config), each with the partitions of the workload."""
-        new = [NewTopic(name, PARTITIONS, 1, config=dict(config)) for name, config in topics.items()]
+        new = [NewTopic(name, self.partitions, 1, config=dict(config)) for name, config in topics.items()]
         for future in self._admin.create_topics(new).values():
+            future.result(TIMEOUT_S)
+
+    def remove(self, *names: str) -> None:
+        """Delete those of the named topics that exist."""
+        present = [name for name in names if name in self._admin.list_topics(timeout=TIMEOUT_S).topics]
+        for future in self._admin.delete_topics(present).values() if present else ():
             future.result(TIMEOUT_S)
 
     def recreate(self, topics: Mapping[str, Mapping[str, str]]) -> None:
         """Empty topics by deleting and creating them; waits until the deletion is through."""
-        present = [name for name in topics if name in self._admin.list_topics(timeout=TIMEOUT_S).topics]
-        for future in self._admin.delete_topics(present).values() if present else ():
-            future.result(TIMEOUT_S)
+        self.remove(*topics)
         _patiently(lambda: self.create(topics))
 
     def forget_group(self, group: str) -> None:
@@ -69,17 +74,17 @@ class Cluster:
 
     def rewind(self, group: str, topic: str) -> None:
         """Set a group's offsets of one topic to its beginning, once its last member has left."""
-        zero = [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+        zero = [TopicPartition(topic, partition, 0) for partition in range(self.partitions)]
         request = [ConsumerGroupTopicPartitions(group, zero)]
         _patiently(lambda: self._admin.alter_consumer_group_offsets(request)[group].result(TIMEOUT_S))
 
     def committed(self, group: str, topic: str) -> list[int]:
         """The offsets that a group has committed of each partition; 0 where it has none yet."""
-        wanted = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
+        wanted = [TopicPartition(topic, partition) for partition in range(self.partitions)]
         request = [ConsumerGroupTopicPartitions(group, wanted)]
         answer = self._admin.list_consumer_group_offsets(request, request_timeout=ASK_S)[group].result()
         by_partition = {place.partition: place.offset for place in answer.topic_partitions}
-        return [max(by_partition.get(partition, 0), 0) for partition in range(PARTITIONS)]
+        return [max(by_partition.get(partition, 0), 0) for partition in range(self.partitions)]
 
     def progress(self, group: str, topic: str) -> int:
         """How many events a group has committed; 0 while the broker does not know it."""
@@ -91,23 +96,25 @@ class Cluster:
     def ends(self, topic: str) -> list[int]:
         """The end offset of each partition; zeros while the topic does not exist."""
         if topic not in self._admin.list_topics(timeout=TIMEOUT_S).topics:
-            return [0] * PARTITIONS
+            return [0] * self.partitions
         return _patiently(lambda: self._ends(topic))
 
     def _ends(self, topic: str) -> list[int]:
-        wanted = {TopicPartition(topic, partition): _LATEST for partition in range(PARTITIONS)}
+        wanted = {TopicPartition(topic, partition): _LATEST for partition in range(self.partitions)}
         found = self._admin.list_offsets(wanted, isolation_level=IsolationLevel.READ_UNCOMMITTED)
         ends = {place.partition: future.result(TIMEOUT_S).offset for place, future in found.items()}
-        return [ends[partition] for partition in range(PARTITIONS)]
+        return [ends[partition] for partition in range(self.partitions)]
 
-    def fill(self, topic: str, messages: Iterable[tuple[bytes, bytes]], tell: Tell) -> None:
-        """Publish messages in order, murmur2 and lz4, and check that all of them arrived."""
+    def fill(
+        self, topic: str, messages: Iterable[tuple[bytes, bytes]], tell: Tell, codec: str = "lz4"
+    ) -> None:
+        """Publish messages in order, murmur2 and compressed, and check that all of them arrived."""
         before, number = sum(self.ends(topic)), 0
         producer = Producer(
             {
                 "bootstrap.servers": self.bootstrap,
                 "partitioner": "murmur2_random",
-                "compression.type": "lz4",
+                "compression.type": codec,
                 "enable.idempotence": True,
                 "linger.ms": 20,
                 "batch.num.messages": 10_000,
@@ -141,8 +148,8 @@ class Cluster:
                 "auto.offset.reset": "earliest",
             }
         )
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
-        unfinished = set(range(PARTITIONS))
+        consumer.assign([TopicPartition(topic, partition, 0) for partition in range(self.partitions)])
+        unfinished = set(range(self.partitions))
         try:
             while unfinished:
                 for message in consumer.consume(10_000, timeout=1.0):

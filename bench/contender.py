@@ -44,6 +44,7 @@ class Contender:
         is_exact: Whether its output and its committed offsets are one: nothing beyond them may be seen.
         timed_events: Most events that are timed after `warmup_events`; None takes the plan's.
         warmup_events: Events before the clock starts; None takes the plan's.
+        is_floor: Whether it only reads: there is no output to judge.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Contender:
     is_exact: bool = False
     timed_events: int | None = None
     warmup_events: int | None = None
+    is_floor: bool = False
 
 
 def start(contender: Contender, stage: Stage) -> subprocess.Popen[bytes]:

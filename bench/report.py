@@ -1,4 +1,8 @@
-"""What a run tells: a table, a JSON file and a plot, with medians, ranges and all one needs to repeat it."""
+"""What a run tells: tables and a JSON file, with medians, ranges, ratios and all one needs to repeat it.
+
+Ratios are stated against the naive Faust agent, and against the better of Kafka Streams' forms of the same
+guarantee: the best in wall time, and the best per CPU second, which may be another. Plots: `plots.py`.
+"""
 
 import json
 import os
@@ -24,7 +28,9 @@ FIGURES: Mapping[str, Callable[[Round], float]] = {
     "startup_s": lambda one: one.startup_s,
 }
 BASELINE = "naive-faust"
+PEER = "kafka-streams-"
 PACKAGES = ("faust-streaming", "aiokafka", "fastavro", "confluent-kafka", "cramjam")
+LATENCIES = {"p50": "p50", "p99": "p99", "p999": "p99.9", "max": "max"}
 
 
 def summarise(
@@ -32,9 +38,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Put all rounds into one JSON value; `valid` says whether every output of every round was right."""
     contenders = {contender.name: _figures(contender, rounds) for contender, rounds in results.items()}
-    baseline = contenders.get(BASELINE, {}).get("events_per_s")
-    for figures in contenders.values():
-        figures["times_naive_faust"] = round(figures["events_per_s"] / baseline, 1) if baseline else None
+    add_ratios(contenders)
     return {
         "contenders": contenders,
         "settings": {**plan._asdict(), **settings},
@@ -52,11 +56,44 @@ def _figures(contender: Contender, rounds: Sequence[Round]) -> dict[str, Any]:
         figures[f"{name}_range"] = [min(values), max(values)]
     return {
         **figures,
+        "is_exact": contender.is_exact,
         "timed_events": [one.events for one in rounds],
         "cut_by_time_limit": any(one.is_cut for one in rounds),
         "faults": [fault for one in rounds for fault in one.faults],
         "settings": dict(contender.settings),
     }
+
+
+def add_ratios(contenders: Mapping[str, dict[str, Any]]) -> None:
+    """Add to each contender how many times the others it is; None where there is nothing to divide by.
+
+    Adds `times_naive_faust` (wall), `times_kafka_streams` (wall) and `times_kafka_streams_per_cpu_s`. A Kafka
+    Streams form whose output was wrong is no yardstick.
+    """
+    naive = contenders.get(BASELINE, {}).get("events_per_s")
+    for name, figures in contenders.items():
+        figures["times_naive_faust"] = _times(figures["events_per_s"], naive)
+        for key, ratio in (
+            ("events_per_s", "times_kafka_streams"),
+            ("events_per_cpu_s", "times_kafka_streams_per_cpu_s"),
+        ):
+            forms = [
+                one[key]
+                for peer, one in contenders.items()
+                if peer.startswith(PEER)
+                and _is_exactly_once(peer, one) == _is_exactly_once(name, figures)
+                and not one["faults"]
+            ]
+            figures[ratio] = _times(figures[key], max(forms, default=None))
+
+
+def _is_exactly_once(name: str, figures: Mapping[str, Any]) -> bool:
+    """Say which forms a contender is measured against; Flink commits offsets apart from its transactions."""
+    return bool(figures["is_exact"]) or "exactly-once" in name
+
+
+def _times(value: float, other: float | None) -> float | None:
+    return float(f"{value / other:.3g}") if other else None
 
 
 def machine() -> dict[str, Any]:
@@ -89,17 +126,34 @@ def commit() -> str:
 
 
 def table(summary: Mapping[str, Any]) -> str:
-    """Render the figures for a terminal."""
-    head = f"{'contender':<22}{'events/s':>24}{'events/CPU-s':>24}{'peak MB':>9}{'start s':>9}{'x naive':>9}"
+    """Render throughput, memory and ratios for a terminal, and latency where it was measured."""
+    contenders = {name: one for name, one in summary["contenders"].items() if "events_per_s" in one}
+    width = max(map(len, contenders), default=0) + 2
+    head = (
+        f"{'contender':<{width}}{'events/s':>34}{'events/CPU-s':>34}{'peak MB':>9}{'start s':>9}"
+        f"{'x naive':>9}{'x Streams':>11}{'per CPU-s':>11}"
+    )
     lines = [head, "-" * len(head)]
-    for name, figures in summary["contenders"].items():
+    for name, figures in contenders.items():
         speed, per_cpu = (_with_range(figures, key) for key in ("events_per_s", "events_per_cpu_s"))
-        small = f"{figures['peak_rss_mb']:>9,.0f}{figures['startup_s']:>9.1f}"
-        rest = f"{small}{figures['times_naive_faust'] or '-':>9}"
+        ratios = "".join(
+            f"{figures[key] if figures[key] is not None else '-':>{space}}"
+            for key, space in (
+                ("times_naive_faust", 9),
+                ("times_kafka_streams", 11),
+                ("times_kafka_streams_per_cpu_s", 11),
+            )
+        )
         cut = " cut by the time limit" if figures["cut_by_time_limit"] else ""
-        lines.append(f"{name:<22}{speed:>24}{per_cpu:>24}{rest}{cut}")
-    for name, figures in summary["contenders"].items():
+        rest = f"{figures['peak_rss_mb']:>9,.0f}{figures['startup_s']:>9.1f}{ratios}{cut}"
+        lines.append(f"{name:<{width}}{speed:>34}{per_cpu:>34}{rest}")
+    lines.append(
+        "x Streams: times the better of Kafka Streams' forms of the same guarantee, wall and CPU apart"
+    )
+    for name, figures in contenders.items():
         lines += [f"INVALID {name}: {fault}" for fault in figures["faults"]]
+    if any("latency_ms" in figures for figures in summary["contenders"].values()):
+        lines += ["", latency_table(summary)]
     return "\n".join(lines)
 
 
@@ -108,43 +162,33 @@ def _with_range(figures: Mapping[str, Any], name: str) -> str:
     return f"{figures[name]:,.0f} ({low:,.0f}-{high:,.0f})"
 
 
+def latency_table(summary: Mapping[str, Any]) -> str:
+    """Render the latencies for a terminal, milliseconds; `saturation` is 80 % of a contender's throughput."""
+    rows = [
+        (name, label, one)
+        for name, figures in summary["contenders"].items()
+        for label, one in figures.get("latency_ms", {}).items()
+    ]
+    width = max((len(name) for name, _, _ in rows), default=0) + 2
+    head = f"{'contender':<{width}}{'at':>12}{'events/s':>10}" + "".join(
+        f"{title + ' ms':>12}" for title in LATENCIES.values()
+    )
+    lines = [f"{head}{'cores':>8}{'generator late':>16}", "-" * (len(head) + 24)]
+    for name, label, one in rows:
+        values = "".join(f"{'-' if one[key] is None else format(one[key], ',.1f'):>12}" for key in LATENCIES)
+        late = f"{one['generator_late_ms']['p99']:.1f} ms p99"
+        told = " overloaded: half of the last quarter took over a second" if one["is_overloaded"] else ""
+        lines.append(
+            f"{name:<{width}}{label:>12}{one['rate']:>10,}{values}{one['cores']:>8.2f}{late:>16}{told}"
+        )
+    lines += [f"INVALID {name} at {label}: {fault}" for name, label, one in rows for fault in one["faults"]]
+    return "\n".join(lines)
+
+
 def write_json(summary: Mapping[str, Any], path: Path) -> None:
     """Write the summary."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-
-
-def plot(summary: Mapping[str, Any], path: Path) -> None:
-    """Draw throughput as bars, wall and per CPU second, with the range of the rounds."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    names = list(summary["contenders"])
-    figure, axes = plt.subplots(figsize=(8, 1.2 + 0.8 * len(names)), layout="constrained")
-    for shift, key, label in (
-        (-0.2, "events_per_s", "per second"),
-        (0.2, "events_per_cpu_s", "per CPU second"),
-    ):
-        values = [summary["contenders"][name][key] for name in names]
-        ranges = [summary["contenders"][name][f"{key}_range"] for name in names]
-        errors = [
-            [value - low for value, (low, _) in zip(values, ranges, strict=True)],
-            [high - value for value, (_, high) in zip(values, ranges, strict=True)],
-        ]
-        places = [place + shift for place in range(len(names))]
-        bars = axes.barh(places, values, height=0.38, xerr=errors, capsize=3, label=label)
-        axes.bar_label(bars, fmt="{:,.0f}", padding=6)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.margins(x=0.18)
-    axes.set_xlabel("events, median and range of the rounds")
-    valid = "" if summary["valid"] else " - INVALID"
-    axes.set_title(f"Bank transactions joined with consent, commit {summary['commit']}{valid}")
-    axes.legend(loc="lower right")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
 
 
 def progress_line(name: str, done: int, wanted: int) -> None:

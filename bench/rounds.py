@@ -88,9 +88,7 @@ def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show
         startup_s, first, last, fault = 0.0, Mark(0, 0, 0), Mark(0, 0, 0), "it ended"
     finally:
         stop(process)
-    committed = stage.cluster.committed(contender.group, BANK_TRANSACTIONS)
-    found = stage.cluster.notification_ids(contender.output_topic)
-    faults = judge.faults(found, committed, is_exact=contender.is_exact)
+    faults = [] if contender.is_floor else _judged(contender, stage, judge)
     if fault:
         faults.insert(0, f"{fault}:\n{log_tail(contender, stage)}")
     wanted = _timed(contender, plan)
@@ -103,6 +101,12 @@ def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show
         is_cut=last.events - first.events < wanted * 0.9,
         faults=tuple(faults),
     )
+
+
+def _judged(contender: Contender, stage: Stage, judge: Judge) -> list[str]:
+    committed = stage.cluster.committed(contender.group, BANK_TRANSACTIONS)
+    found = stage.cluster.notification_ids(contender.output_topic)
+    return judge.faults(found, committed, is_exact=contender.is_exact)
 
 
 def _warmup(contender: Contender, plan: Plan) -> int:

@@ -24,6 +24,15 @@ NAMESPACE = UUID("1b5eb6ff-3e37-4091-bfeb-9304ea67c482").bytes
 POSTED, GRANT, BY_USER, BOTH = 2, 1, 1, 3
 BALANCE, RECEIPT = 1, 2
 TAILS = 4_096
+KEPT_SUBJECTS = 1_000_000
+HEAD = FRAME["bank_transaction"] + b"\x40"  # an event's id has 32 characters
+HEAD_BYTES = 65
+"""Of an event: the frame, its id, subject, time, status, amount and currency."""
+TEXT_CHARACTERS = 1_024
+"""Most that docs/rules.md, section 2, allows in a text."""
+TEXT_BYTES = 4 * TEXT_CHARACTERS
+VALUE_BYTES = (80, 10_240)
+"""The smallest and the largest value that can be asked for."""
 
 
 class Policy(NamedTuple):
@@ -57,6 +66,25 @@ def policy_of(account: int) -> Policy:
     return POLICIES[account % len(POLICIES)]
 
 
+class _Subjects(dict[int, tuple[bytes, bytes]]):
+    """Subjects by account, plain and as Avro text; a million of them are kept."""
+
+    def __missing__(self, account: int) -> tuple[bytes, bytes]:
+        name = subject_of(account)
+        made = (name.encode(), _text(name))
+        if len(self) < KEPT_SUBJECTS:
+            self[account] = made
+        return made
+
+
+class _Longs(dict[int, bytes]):
+    """Numbers as Avro, each encoded once."""
+
+    def __missing__(self, value: int) -> bytes:
+        self[value] = made = _long(value)
+        return made
+
+
 class Workload:
     """The events, consents and expected notifications of one run.
 
@@ -64,27 +92,46 @@ class Workload:
         events: How many.
         base_ms: Time of the first event, UTC milliseconds; thousand events share one.
         seed: Of everything random.
+        consented_share: Share of the subjects that gave consent, 0 to 1.
+        subjects: How many accounts the events are spread over.
+        partitions: Of every topic.
+        value_bytes: Bytes of one event's value, see `padded_tails`; None leaves the texts short (130).
     """
 
-    def __init__(self, events: int, base_ms: int, seed: int = 7) -> None:
+    def __init__(
+        self,
+        events: int,
+        base_ms: int,
+        seed: int = 7,
+        *,
+        consented_share: float = CONSENTED_SHARE,
+        subjects: int = ACCOUNTS,
+        partitions: int = PARTITIONS,
+        value_bytes: int | None = None,
+    ) -> None:
         self.events = events
         self.base_ms = base_ms
+        self.subjects = subjects
+        self.partitions = partitions
         self._seed = seed
-        chosen = random.Random(seed).sample(range(ACCOUNTS), int(ACCOUNTS * CONSENTED_SHARE))
+        self._value_bytes = value_bytes
+        chosen = random.Random(seed).sample(range(subjects), int(subjects * consented_share))
         self.consented = frozenset(chosen)
         draw = random.Random(seed + 1)
-        self.accounts = array("i", (int(draw.random() * ACCOUNTS) for _ in range(events)))
+        self.accounts = array("i", (int(draw.random() * subjects) for _ in range(events)))
         self.amounts = array("q", (-1 - int(draw.expovariate(1 / 3_000)) for _ in range(events)))
 
     @cached_property
     def partition_of_account(self) -> bytes:
         """Partition number of every account, as murmur2 says."""
-        return bytes(partition_of(subject_of(account).encode(), PARTITIONS) for account in range(ACCOUNTS))
+        return bytes(
+            partition_of(subject_of(account).encode(), self.partitions) for account in range(self.subjects)
+        )
 
     @cached_property
     def offsets(self) -> "array[int]":
         """Offset of every event in its partition: the producer keeps their order."""
-        ends = [0] * PARTITIONS
+        ends = [0] * self.partitions
         offsets = array("q", bytes(8 * self.events))
         for number, account in enumerate(self.accounts):
             partition = self.partition_of_account[account]
@@ -98,14 +145,24 @@ class Workload:
 
     def messages(self) -> Iterator[tuple[bytes, bytes]]:
         """Give key and value of every event, in order."""
-        tails = _tails(random.Random(self._seed + 2))
-        frame, posted, euro = FRAME["bank_transaction"], _long(POSTED), _text("EUR")
-        subjects = [subject_of(account).encode() for account in range(ACCOUNTS)]
+        draw = random.Random(self._seed + 2)
+        tails = _tails(draw) if self._value_bytes is None else padded_tails(draw, self._value_bytes)
+        posted, euro, time, longs = _long(POSTED), _text("EUR"), b"", _Longs()
+        heads = _Subjects()
         for number, (account, amount) in enumerate(zip(self.accounts, self.amounts, strict=True)):
-            subject = subjects[account]
-            time = _long(self.occurred_at(number))
-            head = b"%b\x40%032x%b%b%b" % (frame, number, bytes((2 * len(subject),)), subject, time)
-            yield subject, head + posted + _long(amount) + euro + tails[number % TAILS]
+            if number % EVENTS_PER_MS == 0:
+                time = _long(self.occurred_at(number)) + posted
+            subject, coded = heads[account]
+            value = b"%b%032x%b%b%b%b%b" % (
+                HEAD,
+                number,
+                coded,
+                time,
+                longs[amount],
+                euro,
+                tails[number % len(tails)],
+            )
+            yield subject, value
 
     def grants(self) -> Iterator[tuple[bytes, bytes]]:
         """Give key and value of every consent request, in the order of accounts."""
@@ -143,6 +200,39 @@ def _tails(draw: random.Random) -> list[bytes]:
         + b"\2" + _long(draw.randrange(10**6))
         for _ in range(TAILS)
     ]  # fmt: skip
+
+
+def padded_tails(draw: random.Random, value_bytes: int) -> list[bytes]:
+    """Encode what follows `currency` so that a value has about `value_bytes` bytes.
+
+    Small values have a merchant's name or nothing, larger ones fill description (never shown), then category
+    and merchant_name, which the notifications of two in three policies repeat. A text has at most 1,024
+    characters; those of four bytes each take it to 4,096 bytes.
+    """
+    if not VALUE_BYTES[0] <= value_bytes <= VALUE_BYTES[1]:
+        raise ValueError(f"a value has {VALUE_BYTES[0]} to {VALUE_BYTES[1]:,} bytes, not {value_bytes:,}")
+    letters = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz  ", k=16 * TEXT_CHARACTERS))
+    signs = "".join(chr(draw.randrange(0x1F300, 0x1F5FF)) for _ in range(16 * TEXT_CHARACTERS))
+
+    def optional(size: int) -> bytes:
+        if size <= 0:
+            return b"\0"
+        wide = max(0, -(-(size - TEXT_CHARACTERS) // 3))
+        at = draw.randrange(15 * TEXT_CHARACTERS)
+        return b"\2" + _text(signs[at : at + wide] + letters[at : at + size - 4 * wide])
+
+    tails = []
+    for _ in range(TAILS // 8):
+        room, sizes = value_bytes - HEAD_BYTES - 13, {}
+        for name in ("description", "category", "merchant_name") if room > 100 else ("merchant_name",):
+            prefix = 1 if room <= 64 else 2
+            sizes[name] = min(room - prefix, TEXT_BYTES)
+            room -= max(sizes[name], 0) + prefix
+        merchant, category, description = (
+            optional(sizes.get(name, 0)) for name in ("merchant_name", "category", "description")
+        )
+        tails.append(bytes(4) + merchant + bytes(2) + category + bytes(2) + description + bytes(2))
+    return tails
 
 
 def _grant(account: int, requested_at: int) -> bytes:

@@ -1,5 +1,12 @@
 """The contenders, in the order in which each round runs them."""
 
-from bench.contenders import naive, ours
+from bench.contenders import flink, kafka_streams, naive, ours, python_peers
 
-ALL = (*ours.CONTENDERS, *naive.CONTENDERS)
+ALL = (
+    *ours.CONTENDERS,
+    *naive.CONTENDERS,
+    *kafka_streams.CONTENDERS,
+    *flink.CONTENDERS,
+    *python_peers.CONTENDERS,
+    *python_peers.FLOORS,
+)

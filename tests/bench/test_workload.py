@@ -7,8 +7,18 @@ from collections import Counter
 from pathlib import Path
 
 import fastavro
+import pytest
 
-from bench.workload import ACCOUNTS, PARTITIONS, VALID_MS, Workload, policy_of, subject_of, user_of
+from bench.workload import (
+    ACCOUNTS,
+    PARTITIONS,
+    TEXT_CHARACTERS,
+    VALID_MS,
+    Workload,
+    policy_of,
+    subject_of,
+    user_of,
+)
 from streams.core.codes import ConsentAction, Direction, TransactionStatus
 from streams.wire.codec import decode_consent_request
 
@@ -100,3 +110,29 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not() -> None:
     first, again, other = (list(Workload(500, BASE_MS, seed).messages()) for seed in (7, 7, 8))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("value_bytes", [80, 100, 129, 180, 300, 1_024, 1_160, 4_096, 4_300, 10_240])
+def test_values_have_the_size_asked_for_and_no_text_beyond_the_limit(value_bytes: int) -> None:
+    sizes = []
+    for key, value in Workload(600, BASE_MS, value_bytes=value_bytes).messages():
+        event = decode("bank_transaction", value)
+        assert event["subject"] == key.decode()
+        texts = [event[name] for name in ("description", "category", "merchant_name")]
+        assert all(len(text) <= TEXT_CHARACTERS for text in texts if isinstance(text, str))
+        sizes.append(len(value))
+    assert abs(sum(sizes) / len(sizes) - value_bytes) <= 3
+
+
+def test_subjects_consented_share_and_partitions_are_what_was_asked_for() -> None:
+    work = Workload(5_000, BASE_MS, consented_share=0.5, subjects=1_000, partitions=16)
+    assert len(work.consented) == len(list(work.grants())) == 500
+    assert set(work.accounts) <= set(range(1_000))
+    assert set(work.partition_of_account) == set(range(16))
+    told = sum(work.notification_id(number) is not None for number in range(work.events))
+    assert 0.42 < told / work.events < 0.5
+
+
+def test_everybody_or_nobody_may_consent() -> None:
+    assert len(Workload(1, BASE_MS, consented_share=1.0).consented) == ACCOUNTS
+    assert not Workload(1, BASE_MS, consented_share=0.0).consented
