@@ -13,9 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_decimal, put_long, put_number
-from streams.kernel.compiled.hashes import blake2b_4
-from streams.kernel.compiled.jit import compiled, inner
+from streams.kernel.compiled.bytes_out import (
+    get_number,
+    is_same,
+    put_bytes,
+    put_decimal,
+    put_long,
+    put_number,
+)
+from streams.kernel.compiled.hashes import blake2b_4, little_64
+from streams.kernel.compiled.jit import compiled, inlined, inner
 from streams.kernel.compiled.policies import DETAIL, POLICY_LIMIT, PolicyArrays, find_policy
 from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
@@ -34,7 +41,7 @@ FIXED = 40
 """Places of the fixed part, after the key."""
 
 _TIME_LIMIT = 1 << 47
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER, _FINAL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
 _FRAME_SIZE = 5
 
 
@@ -64,20 +71,21 @@ class IndexArrays(NamedTuple):
     words: Any
 
 
-@inner
+@inlined
 def key_hash(source: Bytes, place: int, size: int, seed: int) -> int:
     """Return 62 bits of hash, never negative."""
     value = np.uint64(seed) ^ (np.uint64(size) * _MULTIPLIER)
     at, end = place, place + size
-    while at < end:
-        word = np.uint64(0)
-        for index in range(min(8, end - at)):
-            word |= np.uint64(source[at + index]) << np.uint64(8 * index)
-        value = (value ^ word) * _MULTIPLIER
+    while at + 8 <= end:
+        value = (value ^ little_64(source, at)) * _MULTIPLIER
         value ^= value >> np.uint64(29)
         at += 8
-    value = (value ^ (value >> np.uint64(32))) * _MULTIPLIER
-    return whole(value >> np.uint64(2))
+    if at < end:
+        value = (value ^ np.uint64(get_number(source, at, end - at))) * _MULTIPLIER
+        value ^= value >> np.uint64(29)
+    value = (value ^ (value >> np.uint64(33))) * _MULTIPLIER
+    value = (value ^ (value >> np.uint64(33))) * _FINAL
+    return whole((value ^ (value >> np.uint64(33))) >> np.uint64(2))
 
 
 @compiled
@@ -94,14 +102,10 @@ def find(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
         if entry >> 32 == finger:
             slot = whole(entry & 0xFFFFFFFF)
             record = index.record_at[slot]
-            if get_number(index.arena, record, 2) == size:
-                is_same = True
-                for step in range(size):
-                    if index.arena[record + 2 + step] != source[place + step]:
-                        is_same = False
-                        break
-                if is_same:
-                    return slot
+            if get_number(index.arena, record, 2) == size and is_same(
+                index.arena, record + 2, source, place, size
+            ):
+                return slot
         at = (at + 1) & mask
 
 
@@ -320,16 +324,6 @@ def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) ->
 
 
 @inner
-def _same(source: Bytes, place: int, size: int, other: int, other_size: int) -> bool:
-    if size != other_size:
-        return False
-    for index in range(size):
-        if source[place + index] != source[other + index]:
-            return False
-    return True
-
-
-@inner
 def _asked(index: IndexArrays, source: Bytes, user: int, size: int, text: int) -> int:
     """Return what tells this list of holders from others; `text` is where the arena is free.
 
@@ -361,7 +355,9 @@ def put_state(
         return NO_ROOM
     policy = -1
     if value_size >= 0 and read_simple(source, value_place, value_place + value_size, index.frame, found):
-        if _same(source, key_place, key_size, found[F_SUBJECT], found[F_SUBJECT + 1]):
+        if key_size == found[F_SUBJECT + 1] and is_same(
+            source, key_place, source, found[F_SUBJECT], key_size
+        ):
             policy = find_policy(
                 policies, source, found[F_HEAD], found[F_HEAD + 1], found[F_TAIL], found[F_TAIL + 1]
             )

@@ -41,7 +41,14 @@ if numba is not None:
     numba.config.CACHE_DIR = str(cache_folder())
 
 
-_OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "boundscheck": IS_BOUNDS_CHECKED}
+# nothing is allocated in compiled code: without the counting of references half of the time is saved
+_OPTIONS = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "boundscheck": IS_BOUNDS_CHECKED,
+    "_nrt": False,
+}
 
 
 def compiled(function: Function) -> Function:

@@ -20,7 +20,15 @@ from streams.core.steps import GO_ON, GO_ON_ETA, IS_TOLD, NO_DAY
 from streams.core.subject_state import AS_NEW_ETA
 from streams.kernel.compiled import policies as of_policy
 from streams.kernel.compiled import tables as of_table
-from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_decimal, put_long, put_sized
+from streams.kernel.compiled.bytes_out import (
+    get_number,
+    is_same,
+    put_bytes,
+    put_decimal,
+    put_long,
+    put_number,
+    put_sized,
+)
 from streams.kernel.compiled.event_plans import VersionPlans
 from streams.kernel.compiled.fields import FieldPlan, read_fields
 from streams.kernel.compiled.hashes import blake2b_8, murmur2, sha1_uuid5
@@ -40,7 +48,7 @@ from streams.kernel.compiled.index import (
     IndexArrays,
     find,
 )
-from streams.kernel.compiled.jit import compiled, compiled_rules, inner
+from streams.kernel.compiled.jit import compiled, compiled_rules, inlined
 from streams.kernel.compiled.limits import EventLimits, is_within_limits
 from streams.kernel.compiled.memory import ARENA_USED as MEMORY_USED
 from streams.kernel.compiled.memory import (
@@ -63,7 +71,6 @@ from streams.kernel.compiled.memory import (
     has_run_out,
     new_row,
     put_told,
-    put_u64,
     stage_told,
     touch,
 )
@@ -190,7 +197,7 @@ class Outputs(NamedTuple):
     holder_fates: Longs
 
 
-@inner
+@inlined
 def put_name(out: Bytes, at: int, known: Names, number: int) -> int:
     """Write one of the short texts."""
     place = known.at[number]
@@ -212,7 +219,7 @@ def close_run(call: Call, outputs: Outputs) -> None:
     counter[RUN_OPEN] = 0
 
 
-@inner
+@inlined
 def _add_to_run(offset: int, outputs: Outputs) -> None:
     counter = outputs.counter
     if not counter[RUN_OPEN]:
@@ -224,13 +231,13 @@ def _add_to_run(offset: int, outputs: Outputs) -> None:
     counter[RUN_TOTAL] += 1
 
 
-@inner
+@inlined
 def _survive(record: int, outputs: Outputs) -> None:
     outputs.survivors[outputs.counter[SURVIVORS]] = record
     outputs.counter[SURVIVORS] += 1
 
 
-@inner
+@inlined
 def _put_row(
     call: Call, tables: Tables, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs,
     order: int, offset: int,
@@ -283,7 +290,7 @@ def _put_row(
     outputs.fates[fate, reason, kind if fate == _NOTIFY else _NO_KIND] += 1
 
 
-@inner
+@inlined
 def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
     """Write a union of null and an enum; `none` stands for null."""
     if code == none:
@@ -293,7 +300,7 @@ def _put_code(out: Bytes, at: int, code: int, none: int) -> int:
     return at + 2
 
 
-@inner
+@inlined
 def _judge(
     scratch: Scratch, fate: int, reason: int, rule: int, kind: int, holder: int, id_place: int
 ) -> None:
@@ -303,7 +310,7 @@ def _judge(
     verdict[KIND], verdict[HOLDER], verdict[ID_PLACE] = kind, holder, id_place
 
 
-@inner
+@inlined
 def _is_lower_hex(source: Bytes, place: int, size: int) -> tuple[bool, bool]:
     """Tell whether all are digits of lower-case hexadecimal, and whether all are zeros."""
     is_zero = True
@@ -316,7 +323,7 @@ def _is_lower_hex(source: Bytes, place: int, size: int) -> tuple[bool, bool]:
     return True, is_zero
 
 
-@inner
+@inlined
 def is_traceparent(source: Bytes, place: int, size: int) -> bool:
     """Tell whether a header's value is one that is passed on. Source: `wire/headers.py`."""
     if size != TRACEPARENT_SIZE:
@@ -332,7 +339,7 @@ def is_traceparent(source: Bytes, place: int, size: int) -> bool:
     return version and trace and parent and flags and not is_no_trace and not is_no_parent
 
 
-@inner
+@inlined
 def _header_long(source: Bytes, at: int) -> tuple[int, int]:
     """Read a number that `records.py` has walked over before."""
     value, shift = np.uint64(0), np.uint64(0)
@@ -345,17 +352,14 @@ def _header_long(source: Bytes, at: int) -> tuple[int, int]:
         shift += np.uint64(7)
 
 
-@inner
+@inlined
 def _has_name(source: Bytes, place: int, size: int, name: Bytes) -> bool:
     if size != name.size:
         return False
-    for step in range(size):
-        if source[place + step] != name[step]:
-            return False
-    return True
+    return is_same(source, place, name, 0, size)
 
 
-@inner
+@inlined
 def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     """Return whether a header names the schema, and place and size of the last traceparent (-1: none)."""
     trace, trace_size = -1, -1
@@ -371,7 +375,7 @@ def _read_headers(source: Bytes, at: int, count: int) -> tuple[bool, int, int]:
     return False, trace, trace_size
 
 
-@inner
+@inlined
 def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     """Return which version of the schema a value's frame names, -1 for none of ours."""
     if size < 5 or source[place] != 0:
@@ -385,7 +389,7 @@ def _plan_of(source: Bytes, place: int, size: int, frames: Longs) -> int:
     return -1
 
 
-@inner
+@inlined
 def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     """Return the hash under which an event is remembered as seen. Source: `core/decide.py`."""
     scratch.text[0] = event_type
@@ -393,7 +397,7 @@ def _seen_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     return whole(blake2b_8(scratch.text, 0, size, scratch.blake2b))
 
 
-@inner
+@inlined
 def _told_key(
     source: Bytes, event_type: int, scratch: Scratch, arena: Bytes, user: int, user_size: int
 ) -> int:
@@ -411,18 +415,18 @@ def _told_key(
     return whole(blake2b_8(text, 0, put_bytes(text, at, arena, user, user_size), scratch.blake2b))
 
 
-@inner
+@inlined
 def _revision_key(scratch: Scratch, key: int, code: int, told: int) -> int:
     """Return the hash of the revision of a step. Source: `core/lifecycle.py`."""
     text = scratch.text
     text[0] = 82
-    at = put_u64(text, 1, key, 8)
+    at = put_number(text, 1, key, 8)
     at = put_decimal(text, at, code)
     text[at] = 58
     return whole(blake2b_8(text, 0, put_decimal(text, at + 1, told), scratch.blake2b))
 
 
-@inner
+@inlined
 def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, int, int]:
     """Return code, value and day of the ETA of the step that an event tells. Source: `core/lifecycle.py`."""
     if event_type == _BALANCE:
@@ -435,7 +439,7 @@ def _told_parts(event_type: int, scratch: Scratch, answer: int) -> tuple[int, in
     return code, scratch.number[of_table.TIME_FIELD[_SHIPMENT]], eta_day
 
 
-@inner
+@inlined
 def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) -> int:
     """Ask what is new against the step told, whose entry stands at `told` (-1: nothing told)."""
     has_told = told >= 0
@@ -463,7 +467,7 @@ def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) 
 LEAVES = -1
 
 
-@inner
+@inlined
 def _answer(
     call: Call, memory: MemoryArrays, row: int, source: Bytes, scratch: Scratch, arena: Bytes, user: int,
     user_size: int, offset: int,
@@ -515,7 +519,7 @@ def _answer(
     return found
 
 
-@inner
+@inlined
 def _put_date(out: Bytes, at: int, day: int) -> int:
     """Write a day since 1970 as YYYY-MM-DD. Source: Howard Hinnant, civil_from_days."""
     shifted = day + 719_468
@@ -535,7 +539,7 @@ def _put_date(out: Bytes, at: int, day: int) -> int:
     return at + 10
 
 
-@inner
+@inlined
 def _identify(
     call: Call, tables: Tables, source: Bytes, scratch: Scratch, arena: Bytes, user: int, user_size: int,
     key_place: int, key_size: int, kind: int, answer: int,
@@ -575,7 +579,7 @@ def _identify(
     return at
 
 
-@inner
+@inlined
 def _put_subject_label(out: Bytes, at: int, source: Bytes, place: int, size: int) -> int:
     """Write the masked name of an ASCII subject. Source: `subject_label` in `core/project.py`."""
     colon = 0
@@ -592,7 +596,7 @@ def _put_subject_label(out: Bytes, at: int, source: Bytes, place: int, size: int
     return at
 
 
-@inner
+@inlined
 def _last_chars(source: Bytes, place: int, size: int, chars: int) -> int:
     """Return how many bytes the last `chars` characters of a valid UTF-8 text take."""
     taken = 0
@@ -603,7 +607,7 @@ def _last_chars(source: Bytes, place: int, size: int, chars: int) -> int:
     return taken
 
 
-@inner
+@inlined
 def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) -> int:
     """Write carrier and masked parcel id. Source: `shipment_label` in `core/project.py`."""
     carrier = 0 if scratch.is_null[_CARRIER] else scratch.size[_CARRIER]
@@ -618,7 +622,7 @@ def _put_shipment_label(out: Bytes, at: int, source: Bytes, scratch: Scratch) ->
     return put_bytes(out, at + 3, source, place + size - tail, tail)
 
 
-@inner
+@inlined
 def _put_shown(
     out: Bytes, at: int, tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch
 ) -> int:
@@ -649,7 +653,7 @@ def _put_shown(
     return at
 
 
-@inner
+@inlined
 def _purpose_of(kind: int, purposes: int) -> int:
     """Return the purpose a notification is for. Source: `_purpose` in `core/project.py`."""
     if kind == _DECLINED_KIND:
@@ -663,7 +667,7 @@ def _purpose_of(kind: int, purposes: int) -> int:
     return 2
 
 
-@inner
+@inlined
 def _put_notification(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     frame: Bytes, holder: int, key_place: int, key_size: int, kind: int, event_time: int, id_place: int,
@@ -717,7 +721,7 @@ def decimal_size(value: int) -> int:
     return size
 
 
-@inner
+@inlined
 def _put_output(
     call: Call, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs, holder: int, size: int,
     id_place: int, offset: int, trace: int, time: int, order: int,
@@ -747,7 +751,7 @@ def _put_output(
     outputs.out_partition[number] = murmur2(arena, holder + FIXED, user_size) % call.number[DELIVERIES]
 
 
-@inner
+@inlined
 def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, holder: int) -> int:
     """Return the reason for which a holder is closed, _NO_REASON if it is open. Source: `core/gate.py`."""
     arena, now = index.arena, call.number[NOW]
@@ -763,7 +767,7 @@ def _gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays
     return _NO_REASON
 
 
-@inner
+@inlined
 def _kind_of(tables: Tables, event_type: int, scratch: Scratch) -> int:
     if event_type == _BANK:
         return whole(tables.kind_of_transaction[scratch.number[_STATUS]])
@@ -776,7 +780,7 @@ def _kind_of(tables: Tables, event_type: int, scratch: Scratch) -> int:
     )
 
 
-@inner
+@inlined
 def _rule_of(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, source: Bytes, scratch: Scratch,
     holder: int, kind: int, event_time: int,
@@ -818,7 +822,7 @@ def _rule_of(
     return whole(place)
 
 
-@inner
+@inlined
 def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     """Make room for one more seen entry as `with_seen_room` does; False where memory must be swept."""
     dropped, count, limit = memory.row[row, DROPPED], memory.row[row, NEW_SEEN], call.number[SEEN_LIMIT]
@@ -834,7 +838,7 @@ def _room_for_seen(call: Call, memory: MemoryArrays, row: int) -> bool:
     return True
 
 
-@inner
+@inlined
 def _decide_opened(
     call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, memory: MemoryArrays,
     source: Bytes, scratch: Scratch, outputs: Outputs, frame: Bytes, slot: int, holder: int, key_place: int,
@@ -898,7 +902,7 @@ def _decide_opened(
     return True
 
 
-@inner
+@inlined
 def _decide_consented(
     call: Call, tables: Tables, limits: EventLimits, plans: VersionPlans, index: IndexArrays,
     policies: PolicyArrays, memory: MemoryArrays, source: Bytes, columns: RecordColumns, scratch: Scratch,
@@ -942,9 +946,8 @@ def _decide_consented(
     subject, subject_size = whole(scratch.place[1]), whole(scratch.size[1])
     if subject_size != key_size:
         return False
-    for step in range(key_size):
-        if source[subject + step] != source[key_place + step]:
-            return False
+    if not is_same(source, subject, source, key_place, key_size):
+        return False
     if not is_within_limits(
         limits, source, scratch.number, scratch.place, scratch.size, scratch.chars, scratch.is_null
     ):
@@ -955,7 +958,7 @@ def _decide_consented(
     )  # fmt: skip
 
 
-@inner
+@inlined
 def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     """Let every later record of a subject leave too, in this transaction."""
     row = whole(index.row[slot])
@@ -966,7 +969,7 @@ def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     memory.row[row, IS_TAINTED] = 1
 
 
-@inner
+@inlined
 def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     row = whole(index.row[slot])
     if row < 0:
@@ -975,7 +978,7 @@ def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     return bool(memory.row[row, IS_TAINTED] == 1)
 
 
-@inner
+@inlined
 def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
     """Tell whether one event of a subject finds room in memory."""
     counters = memory.counters

@@ -10,8 +10,9 @@ Source: docs/rules.md sections 5 and 6.
 from typing import NamedTuple
 
 from streams.core.subject_state import CHUNK_ENTRIES, SEEN, TOLD
-from streams.kernel.compiled.bytes_out import put_bytes
-from streams.kernel.compiled.jit import compiled, inner
+from streams.kernel.compiled.bytes_out import put_bytes, put_number
+from streams.kernel.compiled.hashes import little_64
+from streams.kernel.compiled.jit import compiled, inlined, inner
 from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
 SEEN_SIZE, TOLD_SIZE, CHUNK = SEEN.size, TOLD.size, CHUNK_ENTRIES
@@ -40,24 +41,13 @@ class MemoryArrays(NamedTuple):
     counters: Longs
 
 
-@inner
+@inlined
 def get_u64(source: Bytes, at: int) -> int:
     """Read a little-endian signed number of 64 bits."""
-    value = whole(0)
-    for index in range(8):
-        value |= whole(source[at + index]) << (8 * index)
-    return value
+    return whole(little_64(source, at))
 
 
-@inner
-def put_u64(out: Bytes, at: int, value: int, size: int) -> int:
-    """Write a number of `size` bytes, little-endian."""
-    for index in range(size):
-        out[at + index] = value >> (8 * index) & 0xFF
-    return at + size
-
-
-@inner
+@inlined
 def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int) -> int:
     """Return where the entry of an 8-byte hash that has not run out stands, -1 if there is none."""
     for _ in range(count):
@@ -88,7 +78,7 @@ def new_row(memory: MemoryArrays, slot: int) -> int:
     return row
 
 
-@inner
+@inlined
 def touch(memory: MemoryArrays, row: int) -> None:
     """Begin to stage a row in the present transaction, if it is not staged yet."""
     stamp = memory.counters[NOW_STAMP]
@@ -103,7 +93,7 @@ def touch(memory: MemoryArrays, row: int) -> None:
     memory.counters[TOUCHED] += 1
 
 
-@inner
+@inlined
 def arena_room(memory: MemoryArrays, row: int) -> int:
     """Return how many bytes of the arena one event of a row (-1: of a new one) takes at most."""
     if row < 0:
@@ -114,7 +104,7 @@ def arena_room(memory: MemoryArrays, row: int) -> int:
     return whole(2 * SEEN_SIZE * max(seen, FIRST_ROOM) + 4 * TOLD_SIZE * max(told + 2, FIRST_ROOM))
 
 
-@inner
+@inlined
 def append_seen(
     memory: MemoryArrays, row: int, key: int, expires_at: int, offset: int, asked: int, answers: int
 ) -> None:
@@ -128,15 +118,15 @@ def append_seen(
         memory.counters[ARENA_USED] = at + room * SEEN_SIZE
         memory.row[row, SEEN_AT], memory.row[row, SEEN_ROOM] = at, room
     at = memory.row[row, SEEN_AT] + count * SEEN_SIZE
-    at = put_u64(arena, at, key, 8)
-    at = put_u64(arena, at, expires_at, 8)
-    at = put_u64(arena, at, offset, 8)
-    at = put_u64(arena, at, asked, 4)
-    put_u64(arena, at, answers, 4)
+    at = put_number(arena, at, key, 8)
+    at = put_number(arena, at, expires_at, 8)
+    at = put_number(arena, at, offset, 8)
+    at = put_number(arena, at, asked, 4)
+    put_number(arena, at, answers, 4)
     memory.row[row, NEW_SEEN] = count + 1
 
 
-@inner
+@inlined
 def stage_told(memory: MemoryArrays, row: int) -> None:
     """Copy the told entries, with room for two more, if they are not copied yet."""
     if memory.row[row, NEW_TOLD_AT] >= 0:
@@ -170,13 +160,13 @@ def put_told(
             _move_told(memory, row, memory.row[row, NEW_TOLD_AT], count, 2 * count)
         at = memory.row[row, NEW_TOLD_AT] + count * TOLD_SIZE
         memory.row[row, NEW_TOLD] = count + 1
-    at = put_u64(memory.arena, at, key, 8)
-    at = put_u64(memory.arena, at, expires_at, 8)
+    at = put_number(memory.arena, at, key, 8)
+    at = put_number(memory.arena, at, expires_at, 8)
     memory.arena[at] = code
-    at = put_u64(memory.arena, at + 1, value, 8)
-    at = put_u64(memory.arena, at, eta_day, 4)
-    at = put_u64(memory.arena, at, day, 4)
-    put_u64(memory.arena, at, offset, 8)
+    at = put_number(memory.arena, at + 1, value, 8)
+    at = put_number(memory.arena, at, eta_day, 4)
+    at = put_number(memory.arena, at, day, 4)
+    put_number(memory.arena, at, offset, 8)
 
 
 @compiled

@@ -12,6 +12,7 @@ import numpy as np
 from streams.core.codes import Kind
 from streams.core.project import FIELD_TAGS, KIND_FIELDS, NOTIFICATION_FIELDS, projections
 from streams.core.terms import Terms
+from streams.kernel.compiled.bytes_out import is_same
 from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 
@@ -52,14 +53,6 @@ def _hash(source: Bytes, head: int, head_size: int, tail: int, tail_size: int) -
     return whole(value >> np.uint64(20))
 
 
-@inner
-def _is_same(arena: Bytes, place: int, source: Bytes, other: int, size: int) -> bool:
-    for index in range(size):
-        if arena[place + index] != source[other + index]:
-            return False
-    return True
-
-
 @compiled
 def find_policy(
     policies: PolicyArrays, source: Bytes, head: int, head_size: int, tail: int, tail_size: int
@@ -73,7 +66,7 @@ def find_policy(
             return -1
         place = policies.place[policy]
         if policies.head_size[policy] == head_size and policies.tail_size[policy] == tail_size:
-            if _is_same(policies.arena, place, source, head, head_size) and _is_same(
+            if is_same(policies.arena, place, source, head, head_size) and is_same(
                 policies.arena, place + head_size, source, tail, tail_size
             ):
                 return policy
