@@ -134,12 +134,19 @@ def _measure(
             for contender in contenders:
                 one = run_round(contender, stage, plan, judge, progress_line)
                 results[contender].append(one)
-                verdict = "INVALID" if one.faults else "output right"
+                verdict = _verdict(contender, one)
                 print(
                     f"\rround {number + 1}, {contender.name}: {one.events_per_s:,.0f} events/s, {verdict}",
                     file=sys.stderr,
                 )
     return results
+
+
+def _verdict(contender: Contender, one: Round) -> str:
+    if one.faults:
+        return "INVALID"
+    right = "nothing to judge" if contender.is_floor else "output right"
+    return right if one.events else f"{right}, but too few events to time it"
 
 
 def main() -> int:

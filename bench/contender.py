@@ -43,7 +43,7 @@ class Contender:
         environment: Variables that its process gets besides PATH and the like.
         is_exact: Whether its output and its committed offsets are one: nothing beyond them may be seen.
         timed_events: Most events that are timed after `warmup_events`; None takes the plan's.
-        warmup_events: Events before the clock starts; None takes the plan's.
+        warmup_events: Events before the clock starts, at most the plan's; None takes the plan's.
         is_floor: Whether it only reads: there is no output to judge.
     """
 

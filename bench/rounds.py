@@ -91,7 +91,7 @@ def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show
     faults = [] if contender.is_floor else _judged(contender, stage, judge)
     if fault:
         faults.insert(0, f"{fault}:\n{log_tail(contender, stage)}")
-    wanted = _timed(contender, plan)
+    wanted = timed_events(contender, plan)
     return Round(
         events=last.events - first.events,
         seconds=last.at - first.at,
@@ -109,12 +109,16 @@ def _judged(contender: Contender, stage: Stage, judge: Judge) -> list[str]:
     return judge.faults(found, committed, is_exact=contender.is_exact)
 
 
-def _warmup(contender: Contender, plan: Plan) -> int:
-    return plan.warmup_events if contender.warmup_events is None else contender.warmup_events
+def warmup_events(contender: Contender, plan: Plan) -> int:
+    """How many events pass before the clock starts."""
+    if contender.warmup_events is None:
+        return plan.warmup_events
+    return min(contender.warmup_events, plan.warmup_events)
 
 
-def _timed(contender: Contender, plan: Plan) -> int:
-    rest = plan.events - _warmup(contender, plan)
+def timed_events(contender: Contender, plan: Plan) -> int:
+    """How many events are timed after that."""
+    rest = plan.events - warmup_events(contender, plan)
     return rest if contender.timed_events is None else min(rest, contender.timed_events)
 
 
@@ -127,7 +131,7 @@ def _watch(
     is not charged for the wait until the next commit.
     """
     began = moved_at = time.monotonic()
-    warmup, timed = _warmup(contender, plan), _timed(contender, plan)
+    warmup, timed = warmup_events(contender, plan), timed_events(contender, plan)
     startup_s, first, last = 0.0, None, Mark(began, 0, 0.0)
     while last.events < plan.events and (first is None or last.events - first.events < timed):
         time.sleep(POLL_S)

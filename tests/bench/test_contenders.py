@@ -11,6 +11,7 @@ import pytest
 from bench.__main__ import chosen
 from bench.contenders import ALL
 from bench.contenders.fastavro_join import Consents, join, read_grant
+from bench.rounds import Plan, timed_events, warmup_events
 from bench.workload import Workload, policy_of
 
 SCHEMA = fastavro.schema.load_schema(str(Path(__file__).parents[2] / "schemas" / "notification.avsc"))
@@ -81,3 +82,10 @@ def test_python_peers_tell_what_the_workload_expects(consents: Consents) -> None
         projected = {name for name in SHOWN[4] if found[name] is not None}
         assert projected == SHOWN[level]
     assert told > 500
+
+
+def test_a_contender_with_a_window_of_its_own_still_has_one_in_a_short_run() -> None:
+    plan = Plan(events=200_000, warmup_events=40_000, rounds=1, limit_s=1)
+    for one in ALL:
+        assert warmup_events(one, plan) + timed_events(one, plan) <= plan.events
+        assert timed_events(one, plan) >= 90_000
