@@ -3,6 +3,8 @@
 Run with -s for the figures.
 """
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,7 +29,8 @@ from tests.harness.messages import (
 )
 from tests.harness.worker import Worker
 
-pytestmark = pytest.mark.timeout(120)
+COMPILE_S = 240
+pytestmark = pytest.mark.timeout(120 + COMPILE_S)
 
 POISONED = 1_000
 CLOSED = 100
@@ -43,11 +46,17 @@ class Stage(NamedTuple):
     worker: Worker
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+@pytest.fixture(scope="module", params=["interpreted", "compiled"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     home = tmp_path_factory.mktemp("poison")
     tree = patched_tree("tripwire.patch", home)
-    with cluster(home / "kafka") as at, Worker(at.bootstrap, home / "worker.log", cwd=tree) as worker:
+    if request.param == "compiled":  # a build of its own, compiled before the worker's time runs
+        warm = "from streams.kernel.path import choose_path; choose_path().warm_up()"
+        subprocess.run([sys.executable, "-c", warm], cwd=tree, check=True, timeout=COMPILE_S)
+    with (
+        cluster(home / "kafka") as at,
+        Worker(at.bootstrap, home / "worker.log", cwd=tree, kernel=request.param) as worker,
+    ):
         worker.wait_ready()
         grant_all(at, [OPEN])
         yield Stage(at, worker)

@@ -147,7 +147,8 @@ def put_states(
     """Write the changed chunks of the rows that the present transaction touched, from the `start`-th on.
 
     Record `i` stands from `at[i]` to `at[i + 1]`; counts[0] is their number. Returns the number of the first
-    row that found no room, and how long `out` and `at` must become for it. Source: `chunks` in `core/subject_state.py`.
+    row that found no room, and how long `out` and `at` must become for it. Source:
+    `chunks` in `core/subject_state.py`.
     """
     arena = memory.arena
     for number in range(start, memory.counters[TOUCHED]):

@@ -11,6 +11,7 @@ from streams.core.subject_state import chunks
 from streams.kafka.partition_store import PartitionStore
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.compiled.raw_batch import RawRecordBatch, read_columns
+from streams.kernel.fold_batch import fold_batches
 from streams.kernel.path import Setup, choose_path
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import (
@@ -31,10 +32,10 @@ MARKER = PositionMarker("c", 0, (), "", 0)
 class Side:
     """One path with its own store."""
 
-    def __init__(self, name: str, policy: Policy, *, replay: bool, partitions: int) -> None:
+    def __init__(self, name: str, policy: Policy, *, replay: bool, partitions: int, partition: int) -> None:
         path = choose_path(name)
         self.store = PartitionStore(path.new_subjects())
-        setup = Setup("twins", 0, partitions, DELIVERIES, policy, 4_096, replay, 1_048_576)
+        setup = Setup("twins", partition, partitions, DELIVERIES, policy, 4_096, replay, 1_048_576)
         self._decide = path.decide_with(setup, self.store.subjects)
 
     def grant(self, key: bytes, state: ConsentState | None) -> None:
@@ -88,11 +89,21 @@ class Side:
 class Twins:
     """Both paths, fed alike and compared after every decision."""
 
-    def __init__(self, policy: Policy | None = None, *, replay: bool = False, partitions: int = 1) -> None:
-        known = policy or make_policy()
+    def __init__(
+        self, policy: Policy | None = None, *, replay: bool = False, partitions: int = 1, partition: int = 0
+    ) -> None:
+        self.policy = policy or make_policy()
+        self.partitions = partitions
         self.sides = [
-            Side(name, known, replay=replay, partitions=partitions) for name in ("interpreted", "compiled")
+            Side(name, self.policy, replay=replay, partitions=partitions, partition=partition)
+            for name in ("interpreted", "compiled")
         ]
+
+    def fold(self, requests: RecordBatch) -> None:
+        """Fold consent requests for both paths."""
+        folded = fold_batches([requests], self.sides[0].store, self.partitions, self.policy)
+        for key, state in folded.changes.items():
+            self.grant(key, state)
 
     def grant(self, key: bytes, state: ConsentState | None) -> None:
         for side in self.sides:
@@ -113,12 +124,12 @@ class Twins:
 
 def batch(
     topic: str, rows: Sequence[tuple[bytes | None, bytes | None]], first: int = 0,
-    headers: Sequence[tuple[tuple[str, bytes | None], ...]] | None = None, at: int = 1_000,
+    headers: Sequence[tuple[tuple[str, bytes | None], ...]] | None = None, partition: int = 0,
 ) -> RawRecordBatch:  # fmt: skip
     """Return records of one topic as the fetcher gives them."""
     offsets = range(first, first + len(rows))
     lists = RecordBatch(
-        topic, 0, list(offsets), [at + number % 3 for number in offsets], [key for key, _ in rows],
+        topic, partition, list(offsets), [1_000 + number % 3 for number in offsets], [key for key, _ in rows],
         [value for _, value in rows], headers or [()] * len(rows), first, first + len(rows),
     )  # fmt: skip
     return RawRecordBatch.of(lists)
