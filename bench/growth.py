@@ -34,9 +34,11 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_STATE, TOPICS
 
 COMMAND = "growth"
 FULL = Plan(events=3_000_000, warmup_events=1_000_000, rounds=3, limit_s=120.0)
-QUICK = Plan(events=300_000, warmup_events=60_000, rounds=1, limit_s=30.0)
+QUICK = Plan(events=450_000, warmup_events=130_000, rounds=1, limit_s=30.0)
 BYTES_AT_MOST = 2_000_000_000
 """Of one point's values: large values come in fewer events."""
+LEAP_BYTES = 8_000_000
+"""About what one partition has waiting for a transaction, of large values."""
 WARMUP_LEAPS = 2
 TIMED_LEAPS = 5
 MAX_SUBJECTS = {"full": 10_000_000, "quick": 1_000_000}
@@ -115,7 +117,7 @@ def plan_of(point: Point, plan: Plan) -> Plan:
     until they fall out of step, which the warm-up must see and the timed events must dwarf.
     """
     plan = _plan(plan, min(plan.events, BYTES_AT_MOST // point.value_bytes), None)
-    leap = point.partitions * Settings().batch_max_records
+    leap = point.partitions * min(Settings().batch_max_records, LEAP_BYTES // point.value_bytes)
     warmup = max(plan.warmup_events, WARMUP_LEAPS * leap)
     events = warmup + max(plan.events - plan.warmup_events, TIMED_LEAPS * leap)
     longer = max(events / plan.events, 1.0)

@@ -36,7 +36,7 @@ def merge(metrics: Metrics, **changes: object) -> None:
         "fates": {},
         "decisions": {},
         "notified_kinds": {},
-        "append_latencies_s": (),
+        "append_latencies_s": {},
         "lag_records": 0,
         "lag_seconds": 0.0,
         "transaction_seconds": 0.0,
@@ -83,7 +83,7 @@ def test_records_are_counted_by_fate_and_reason_and_decisions_apart() -> None:
 
 def test_a_latency_counts_in_every_bucket_whose_bound_it_does_not_exceed() -> None:
     metrics = Metrics(4)
-    merge(metrics, append_latencies_s=[0.005, 0.006, 700.0])
+    merge(metrics, append_latencies_s={0.005: 1, 0.006: 1, 700.0: 1})
     seen = samples(metrics)
     assert seen["notifier_event_to_append_seconds_bucket", ("0.005",)] == 1
     assert seen["notifier_event_to_append_seconds_bucket", ("0.01",)] == 2
