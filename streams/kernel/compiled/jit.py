@@ -37,8 +37,36 @@ def cache_folder() -> Path:
     return Path(base) / "notifier" / "kernel" / digest.hexdigest()[:16]
 
 
+def _cache_by_digest() -> None:
+    """Have numba find compiled code by what it was made from, wherever the source tree stands.
+
+    Left to itself it asks for the source's path too: every copy of one tree would compile anew.
+    """
+    caching: Any = importlib.import_module("numba.core.caching")
+    folder = cache_folder()
+
+    class ByDigest(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001  # numba has no public base
+        def __init__(self, function: Callable[..., Any]) -> None:
+            self._line = function.__code__.co_firstlineno
+
+        def get_cache_path(self) -> str:
+            return str(folder)
+
+        def get_source_stamp(self) -> str:
+            return folder.name
+
+        def get_disambiguator(self) -> str:
+            return str(self._line)
+
+        @classmethod
+        def from_function(cls, function: Callable[..., Any], source: str) -> "ByDigest | None":
+            return cls(function) if Path(source).resolve().is_relative_to(_SOURCES) else None
+
+    caching._CacheImpl._locator_classes.insert(0, ByDigest)  # noqa: SLF001  # its setting takes no class that it cannot import by name
+
+
 if numba is not None:
-    numba.config.CACHE_DIR = str(cache_folder())
+    _cache_by_digest()
 
 
 # nothing is allocated in compiled code: without the counting of references half of the time is saved
