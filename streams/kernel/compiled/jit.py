@@ -62,7 +62,7 @@ def _cache_by_digest() -> None:
         def from_function(cls, function: Callable[..., Any], source: str) -> "ByDigest | None":
             return cls(function) if Path(source).resolve().is_relative_to(_SOURCES) else None
 
-    caching._CacheImpl._locator_classes.insert(0, ByDigest)  # noqa: SLF001  # its setting takes no class that it cannot import by name
+    caching.CacheImpl._locator_classes.insert(0, ByDigest)  # noqa: SLF001  # its setting takes no class that it cannot import by name
 
 
 if numba is not None:
