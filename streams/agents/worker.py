@@ -136,7 +136,8 @@ def _kernel(settings: Settings) -> Path:
     if path.name == INTERPRETED:
         log.warning("batches are decided by the interpreted kernel, many times slower than the compiled one")
     else:
-        log.info("kernel: %s", "loading" if path.is_warm() else "compiling, once per version: about 20 s")
+        how = "loading" if path.is_warm() else "compiling, once per version: about half a minute"
+        log.info("kernel: %s", how)
     started = time.monotonic()
     path.warm_up()
     if path.name == COMPILED:

@@ -46,6 +46,12 @@ def demo(
             news(f"demo: 1/4 using Kafka at {kafka}; made-up events will be published there")
         for problem in asyncio.run(apply_topics(settings)).problems:
             news(str(problem))
+        from streams.kernel.path import choose_path  # numba takes half a second to import
+
+        path = choose_path(settings.kernel)
+        if not path.is_warm():
+            news("demo: 2/4 compiling the kernel, once per version: about half a minute")
+            path.warm_up()
         news("demo: 2/4 starting a worker and waiting until it is ready")
         with view_for(as_json=as_json) as view, demo_worker(folder, settings):
             news(f"demo: 3/4 ready after {time.monotonic() - begun:.0f} s; sending events for {seconds:g} s")
