@@ -83,7 +83,7 @@ def test_both_paths_write_the_same(chance: Random) -> None:
         batches = []
         for event_type in sorted(chance.sample(range(len(EVENT_TYPES)), chance.randint(1, 3))):
             for _ in range(chance.randint(1, 2)):
-                rows = []
+                rows, headers = [], []
                 for _ in range(chance.randint(0, 25)):
                     subject = chance.choice(SUBJECTS)
                     key = (
@@ -91,8 +91,11 @@ def test_both_paths_write_the_same(chance: Random) -> None:
                         if chance.random() < 0.97
                         else chance.choice((None, b"", b"\xff\xfe"))
                     )
-                    rows.append((key, some_value(chance, event_type, subject)))
-                headers = [some_headers(chance) for _ in rows]
+                    value, told = some_value(chance, event_type, subject), some_headers(chance)
+                    if value is not None and chance.random() < 0.15:  # named in a header: leaves, and is told
+                        value, told = value[5:], (("__value_schema_id", value[:5]),)
+                    rows.append((key, value))
+                    headers.append(told)
                 batches.append(batch(EVENT_TOPICS[event_type], rows, offsets[event_type], headers))
                 offsets[event_type] += len(rows)
         now = NOW + step * chance.choice((1_000, DAY_MS, 3 * DAY_MS))
