@@ -22,6 +22,7 @@ from bench.workload import PARTITIONS
 
 TIMEOUT_S = 30.0
 ASK_S = 5.0
+OFFSETS_TOPIC = "__consumer_offsets"
 PATIENCE_S = 60.0
 POLL_S = 0.2
 TELL_EVERY = 50_000
@@ -61,13 +62,15 @@ class Cluster:
     def forget_group(self, group: str) -> None:
         """Delete a consumer group and its offsets, once its last member has left.
 
-        It is not looked for first: after librdkafka 2.16's list_consumer_groups the client never closes.
+        It is not looked for first: after librdkafka 2.16's list_consumer_groups the client never closes. A
+        broker that has kept no offsets yet is not asked: the answer may not come, and the client never closes.
         """
-        _patiently(lambda: self._delete_group(group))
+        if OFFSETS_TOPIC in self._admin.list_topics(timeout=TIMEOUT_S).topics:
+            _patiently(lambda: self._delete_group(group))
 
     def _delete_group(self, group: str) -> None:
         try:
-            self._admin.delete_consumer_groups([group])[group].result(TIMEOUT_S)
+            self._admin.delete_consumer_groups([group], request_timeout=ASK_S)[group].result(TIMEOUT_S)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
                 raise
