@@ -62,8 +62,8 @@ class Cluster:
     def forget_group(self, group: str) -> None:
         """Delete a consumer group and its offsets, once its last member has left.
 
-        It is not looked for first: after librdkafka 2.16's list_consumer_groups the client never closes. A
-        broker that has kept no offsets yet is not asked: the answer may not come, and the client never closes.
+        It is not looked for first: after librdkafka 2.16's list_consumer_groups the client never closes.
+        A broker that keeps no offsets yet is not asked: the answer may not come, nor does the client close.
         """
         if OFFSETS_TOPIC in self._admin.list_topics(timeout=TIMEOUT_S).topics:
             _patiently(lambda: self._delete_group(group))
