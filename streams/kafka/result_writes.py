@@ -3,6 +3,7 @@
 May import kernel, wire and core. Read next: `partition_task.py`.
 """
 
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -36,6 +37,11 @@ from streams.wire.topics import (
 RECIPIENTS_KNOWN = 500_000
 
 
+def _present_ms() -> int:
+    """Return the real time, UTC milliseconds: Kafka refuses records of a decision clock that is set ahead."""
+    return time.time_ns() // 1_000_000
+
+
 class ResultWriter:
     """Knows the partitions of the cluster's topics and writes results of one partition number."""
 
@@ -54,7 +60,7 @@ class ResultWriter:
         encoded, written = result.encoded, None
         if encoded is not None:
             for partition, records, count in encoded.deliveries:
-                writes.add_encoded(DELIVERY, partition, records, count, result.decided_at)
+                writes.add_encoded(DELIVERY, partition, records, count, _present_ms())
             written = (encoded.runs, encoded.run_count, encoded.rows, encoded.row_count)
         for output in result.outputs:
             writes.add(
@@ -85,7 +91,7 @@ class ResultWriter:
         if result is not None:
             if result.encoded is not None:
                 for records, count in result.encoded.states:
-                    writes.add_encoded(NOTIFIER_STATE, self._partition, records, count, result.decided_at)
+                    writes.add_encoded(NOTIFIER_STATE, self._partition, records, count, _present_ms())
             for key, after in result.states.items():
                 self._chunks(key, store.state(key), after, writes)
         writes.add(NOTIFIER_STATE, self._partition, MARKER_KEY, encode_position_marker(marker))
