@@ -55,7 +55,7 @@ class Unjudged(Judge):
     def __init__(self) -> None:
         """Know nothing."""
 
-    def faults(self, found: Iterable[str], committed: Sequence[int], *, is_exact: bool) -> list[str]:  # noqa: ARG002
+    def faults(self, found: Iterable[str], committed: Sequence[int], *, is_exact: bool) -> list[str]:  # noqa: ARG002 - the judge's signature
         """Return no fault. Never raises."""
         return []
 

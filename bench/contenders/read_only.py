@@ -49,7 +49,7 @@ class RawBytes:
         return len(self.data)
 
 
-class RawPartition(fetcher.PartitionRecords):  # type: ignore[misc]
+class RawPartition(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka is untyped
     """Gives batches where aiokafka's own gives records."""
 
     def _unpack_records(self) -> Iterator[RawBatch]:

@@ -1,11 +1,19 @@
 """Puts what a decision wrote in order: rows of decisions, record batches of notifications and of states.
 
-A record here is what `join.py` and `put_states` wrote from its key on; what stands before it (length,
+A record here is what `notice.py` and `put_states` wrote from its key on; what stands before it (length,
 attributes, deltas) follows from its place in a record batch. Imports `bytes_out` and `memory`. Read next:
 `decider.py`. Source: Kafka record format v2.
 """
 
-from streams.kernel.compiled.bytes_out import get_number, long_size, put_bytes, put_decimal, put_long
+from streams.kernel.compiled.bytes_out import (
+    decimal_size,
+    get_number,
+    is_same,
+    long_size,
+    put_bytes,
+    put_decimal,
+    put_long,
+)
 from streams.kernel.compiled.index import IndexArrays
 from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.memory import (
@@ -58,6 +66,13 @@ def merge_pieces(
     return at
 
 
+@inner
+def _end_batch(ends: Longs, batches: int, partition: int, start: int, end: int, count: int) -> int:
+    """Note where a batch stands; return how many there are now."""
+    ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = partition, start, end, count
+    return batches + 1
+
+
 @compiled
 def batch_records(
     out: Bytes, ends: Longs, partitions: int, batch_bytes: int, source: Bytes, at: Longs,
@@ -77,35 +92,13 @@ def batch_records(
                 continue
             size = at[record + 1] - at[record]
             if count and written + size + RECORD_HEAD - start > batch_bytes:
-                ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = (
-                    number,
-                    start,
-                    written,
-                    count,
-                )
-                batches += 1
+                batches = _end_batch(ends, batches, number, start, written, count)
                 start, count = written, 0
             written = put_record(out, written, count, source, at[record], size)
             count += 1
         if count:
-            ends[batches, 0], ends[batches, 1], ends[batches, 2], ends[batches, 3] = (
-                number,
-                start,
-                written,
-                count,
-            )
-            batches += 1
+            batches = _end_batch(ends, batches, number, start, written, count)
     return batches
-
-
-@inner
-def _differs(arena: Bytes, old: int, old_size: int, new: int, new_size: int) -> bool:
-    if old_size != new_size:
-        return True
-    for step in range(old_size):
-        if arena[old + step] != arena[new + step]:
-            return True
-    return False
 
 
 @inner
@@ -120,12 +113,7 @@ def _put_chunk(
     record = index.record_at[slot]
     key_size = get_number(index.arena, record, 2)
     chunk = number // CHUNK
-    digits = 1
-    rest = chunk
-    while rest >= 10:
-        rest //= 10
-        digits += 1
-    at = put_long(out, at, key_size + 2 + digits)
+    at = put_long(out, at, key_size + 2 + decimal_size(chunk))
     at = put_bytes(out, at, index.arena, record + 2, key_size)
     out[at], out[at + 1] = 31, letter
     at = put_decimal(out, at + 2, chunk)
@@ -173,7 +161,7 @@ def put_states(
                 new_size = TOLD_SIZE * min(max(new - chunk, 0), CHUNK)
                 old_place = memory.row[row, TOLD_AT] + chunk * TOLD_SIZE
                 new_place = memory.row[row, NEW_TOLD_AT] + chunk * TOLD_SIZE
-                if _differs(arena, old_place, old_size, new_place, new_size):
+                if old_size != new_size or not is_same(arena, old_place, arena, new_place, old_size):
                     entry = memory.row[row, TOLD_FIRST] + chunk
                     place = _put_chunk(
                         out, place, index, slot, frame, whole(116), entry, arena, new_place, new_size

@@ -101,3 +101,13 @@ def is_same(one: Bytes, place: int, other: Bytes, other_place: int, size: int) -
         if one[first + index] != other[second + index]:
             return False
     return True
+
+
+@inlined
+def decimal_size(value: int) -> int:
+    """Return how many digits a number that is not negative has."""
+    size = 1
+    while value >= 10:
+        value //= 10
+        size += 1
+    return size

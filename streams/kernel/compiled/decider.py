@@ -6,8 +6,7 @@ Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,15 +14,33 @@ from streams.core.codes import Fate, Kind, Reason
 from streams.core.prepared import PreparedConsent
 from streams.core.subject_state import SubjectState
 from streams.kernel.batch_result import BatchResult, Counts, Encoded, HeaderList
-from streams.kernel.compiled import join as of_join
 from streams.kernel.compiled.assemble import RECORD_HEAD, batch_records, merge_pieces, put_states
+from streams.kernel.compiled.buffers import Buffers, longer, process_buffers
 from streams.kernel.compiled.event_plans import EventPlan, event_plans
-from streams.kernel.compiled.hashes import BLAKE2B_WORDS, SHA1_WORDS
-from streams.kernel.compiled.join import Call, Outputs, Scratch, close_run, join
+from streams.kernel.compiled.join import DONE, NO_ROOM, join
+from streams.kernel.compiled.layout import (
+    DELIVERIES,
+    EVENT_TYPE,
+    FUTURE_TOLERANCE,
+    IS_REPLAY,
+    MAX_VALUE,
+    NOW,
+    ORDER,
+    OUT_COUNT,
+    PARTITION,
+    PARTITIONS,
+    ROW_COUNT,
+    ROWS_USED,
+    RUN_COUNT,
+    RUNS_USED,
+    SURVIVORS,
+    Call,
+)
 from streams.kernel.compiled.memory import TOUCHED
 from streams.kernel.compiled.raw_batch import RawRecordBatch
+from streams.kernel.compiled.rows import close_run
 from streams.kernel.compiled.subjects import PackedSubjects
-from streams.kernel.compiled.tables import FATES, KIND_COUNT, REASONS, TABLES, policy_numbers
+from streams.kernel.compiled.tables import KIND_COUNT, REASONS, TABLES, policy_numbers
 from streams.kernel.compiled.types import Bytes, Ints, Longs
 from streams.kernel.interpret import Interpreter, SubjectView, note_input
 from streams.kernel.record_batch import RecordBatch
@@ -37,8 +54,6 @@ from streams.wire.varint import write_bytes, write_long, write_string
 if TYPE_CHECKING:
     from streams.kernel.path import Setup
 
-FIRST_BYTES = 1 << 20
-FIELDS, TEXT_BYTES, BODY_BYTES = 32, 1 << 14, 1 << 17
 
 _STATE_FRAME = np.frombuffer(our_schemas().current("subject_state").frame, np.uint8)
 _NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
@@ -75,16 +90,10 @@ class CompiledDecider:
             replay=setup.replay,
             max_value_bytes=setup.max_value_bytes,
         )
-        number = [
-            0,
-            0,
-            setup.partition,
-            setup.partitions,
-            setup.deliveries,
-            setup.replay,
-            setup.max_value_bytes,
-        ]
-        self._number = np.concatenate((np.array([*number, 0], np.int64), policy_numbers(setup.policy)))
+        self._number = np.concatenate((np.zeros(FUTURE_TOLERANCE, np.int64), policy_numbers(setup.policy)))
+        self._number[PARTITION], self._number[PARTITIONS] = setup.partition, setup.partitions
+        self._number[DELIVERIES], self._number[IS_REPLAY] = setup.deliveries, setup.replay
+        self._number[MAX_VALUE] = setup.max_value_bytes
 
     def decide(
         self, batches: Sequence[RecordBatch], view: SubjectView, consent_next_offset: int, now_ms: int
@@ -100,11 +109,10 @@ class CompiledDecider:
             self._app_id, self._partition, consent_next_offset, self._policy.version, now_ms
         )
         subjects.begin()
-        buffers = _buffers()
+        buffers = process_buffers()
         buffers.begin(sum(map(len, batches)))
         survivors: list[Survivor] = []
         holder_counts: dict[str, Counts] = {}
-        latencies: dict[int, int] = {}
         for topic, group in _by_topic(batches):
             call = self._call(topic, headers.constant, now_ms)
             outputs = buffers.outputs
@@ -118,10 +126,8 @@ class CompiledDecider:
         orders = self._decide_survivors(survivors, _Staged(view, subjects), subjects, result, headers)
         _count_rows(result, holder_counts)
         used = buffers.outputs.counter
-        times = buffers.outputs.out_time[: used[of_join.OUT_COUNT]]
-        for output in result.outputs:
-            latencies[output.occurred_ms] = latencies.get(output.occurred_ms, 0) + 1
-        moments, counts = np.unique(times, return_counts=True)
+        latencies = result.notified_ms()  # of the Python path's outputs
+        moments, counts = np.unique(buffers.outputs.out_time[: used[OUT_COUNT]], return_counts=True)
         for moment, count in zip(moments.tolist(), counts.tolist(), strict=True):
             latencies[moment] = latencies.get(moment, 0) + count
         result.encoded = Encoded(
@@ -129,8 +135,8 @@ class CompiledDecider:
             self._deliver(result, orders.outputs, buffers),
             _states(subjects, self._batch_bytes, buffers),
             *_rows(result, orders.rows, buffers),
-            buffers.outputs.runs[: used[of_join.RUNS_USED]].tobytes(),
-            int(used[of_join.RUN_COUNT]),
+            buffers.outputs.runs[: used[RUNS_USED]].tobytes(),
+            int(used[RUN_COUNT]),
             holder_counts,
             latencies,
         )
@@ -141,7 +147,7 @@ class CompiledDecider:
         event_type = EVENT_TOPICS.index(topic)
         plan = event_plans()[event_type]
         number = self._number.copy()
-        number[of_join.EVENT_TYPE], number[of_join.NOW] = event_type, now_ms
+        number[EVENT_TYPE], number[NOW] = event_type, now_ms
         source = f"{topic}/{self._partition}/".encode()
         call = Call(
             number,
@@ -157,23 +163,23 @@ class CompiledDecider:
         batch: RecordBatch,
         called: tuple[Call, EventPlan],
         subjects: PackedSubjects,
-        buffers: "_Buffers",
+        buffers: Buffers,
         survivors: list[Survivor],
     ) -> None:
         call, plan = called
         raw = batch if isinstance(batch, RawRecordBatch) else RawRecordBatch.of(batch)
         if not len(raw):
             return
-        call.number[of_join.ORDER] = buffers.order
+        call.number[ORDER] = buffers.order
         start = 0
         while True:
             start, why = join(
                 call, TABLES, plan.limits, plan.plans, subjects.index, subjects.policies, subjects.memory,
                 raw.buffer, raw.columns, buffers.scratch, buffers.outputs, _NOTIFICATION_FRAME, start,
             )  # fmt: skip
-            if why == of_join.DONE:
+            if why == DONE:
                 break
-            if why == of_join.NO_ROOM:
+            if why == NO_ROOM:
                 buffers.grow()
             else:
                 subjects.grow_memory()
@@ -181,9 +187,9 @@ class CompiledDecider:
         counter = buffers.outputs.counter
         survivors.extend(
             Survivor(raw, record, buffers.order + record)
-            for record in buffers.outputs.survivors[: counter[of_join.SURVIVORS]].tolist()
+            for record in buffers.outputs.survivors[: counter[SURVIVORS]].tolist()
         )
-        counter[of_join.SURVIVORS] = 0
+        counter[SURVIVORS] = 0
         buffers.order += len(raw)
 
     def _decide_survivors(
@@ -206,11 +212,11 @@ class CompiledDecider:
         return orders
 
     def _deliver(
-        self, result: BatchResult, orders: Sequence[int], buffers: "_Buffers"
+        self, result: BatchResult, orders: Sequence[int], buffers: Buffers
     ) -> list[tuple[int, bytes, int]]:
         """Return the record batches of notifications: partition, records, count."""
         outputs, counter = buffers.outputs, buffers.outputs.counter
-        count = int(counter[of_join.OUT_COUNT])
+        count = int(counter[OUT_COUNT])
         source, at = outputs.out, outputs.out_at[: count + 1]
         order, partition = outputs.out_order[:count], outputs.out_partition[:count]
         if result.outputs:
@@ -255,57 +261,6 @@ class _Staged:
         return self._subjects.staged_state(key)
 
 
-class _Buffers:
-    """Room for what one decision writes; one decision at a time uses it."""
-
-    def __init__(self) -> None:
-        self.order = 0
-        self.scratch = Scratch(
-            np.zeros(FIELDS, np.int64), np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.int32),
-            np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.uint8), np.zeros(TEXT_BYTES, np.uint8),
-            np.zeros(BODY_BYTES, np.uint8), np.zeros(SHA1_WORDS, np.uint32),
-            np.zeros(BLAKE2B_WORDS, np.uint64), np.zeros(of_join.VERDICT, np.int64),
-        )  # fmt: skip
-        self.states = np.empty(FIRST_BYTES, np.uint8)
-        self.outputs = _outputs(1, FIRST_BYTES)
-
-    def begin(self, records: int) -> None:
-        """Make room for what so many records may be counted as, and start anew."""
-        if records + 1 > self.outputs.out_at.size:
-            self.outputs = _outputs(records, self.outputs.out.size)
-        self.outputs.counter.fill(0)
-        self.order = 0
-        self._runs_told = 0
-
-    def grow(self) -> None:
-        """Double the room of outputs, rows and runs; what is written stays."""
-        old = self.outputs
-        self.outputs = old._replace(
-            **{name: np.concatenate((getattr(old, name),) * 2) for name in ("out", "rows", "runs")}
-        )
-
-    def no_consent(self) -> int:
-        """Return how many records without consent were found since the last call."""
-        told, self._runs_told = self._runs_told, int(self.outputs.counter[of_join.RUN_TOTAL])
-        return self._runs_told - told
-
-
-def _outputs(records: int, size: int) -> Outputs:
-    return Outputs(
-        np.empty(size, np.uint8), np.zeros(records + 1, np.int64), np.zeros(records, np.int64),
-        np.zeros(records, np.int32), np.zeros(records, np.int64),
-        np.empty(size, np.uint8), np.zeros(records + 1, np.int64), np.zeros(records, np.int64),
-        np.empty(size, np.uint8), np.zeros(records, np.int64), np.zeros(of_join.OUTPUT_COUNTERS, np.int64),
-        np.zeros((FATES, REASONS, KIND_COUNT), np.int64), np.zeros((FATES, REASONS, KIND_COUNT), np.int64),
-    )  # fmt: skip
-
-
-@cache
-def _buffers() -> _Buffers:
-    """Return the buffers of this process: a decision has no await in it."""
-    return _Buffers()
-
-
 def _by_topic(batches: Sequence[RecordBatch]) -> Iterator[tuple[str, list[RecordBatch]]]:
     groups: dict[str, list[RecordBatch]] = {}
     for batch in batches:
@@ -335,10 +290,10 @@ def _count_rows(result: BatchResult, holder_counts: dict[str, Counts]) -> None:
             counts[slot] = counts.get(slot, 0) + count
 
 
-def _rows(result: BatchResult, orders: Sequence[int], buffers: _Buffers) -> tuple[bytes, int]:
+def _rows(result: BatchResult, orders: Sequence[int], buffers: Buffers) -> tuple[bytes, int]:
     """Return all rows in order, encoded, and their number."""
     outputs, counter = buffers.outputs, buffers.outputs.counter
-    used, count = int(counter[of_join.ROWS_USED]), int(counter[of_join.ROW_COUNT])
+    used, count = int(counter[ROWS_USED]), int(counter[ROW_COUNT])
     if not result.rows:
         return outputs.rows[:used].tobytes(), count
     pieces = [encode_decision_row(row) for row in result.rows]
@@ -352,7 +307,7 @@ def _rows(result: BatchResult, orders: Sequence[int], buffers: _Buffers) -> tupl
     return out[:size].tobytes(), count + len(pieces)
 
 
-def _states(subjects: PackedSubjects, batch_bytes: int, buffers: _Buffers) -> list[tuple[bytes, int]]:
+def _states(subjects: PackedSubjects, batch_bytes: int, buffers: Buffers) -> list[tuple[bytes, int]]:
     """Return the record batches of changed memories: records, count."""
     touched = int(subjects.memory.counters[TOUCHED])
     at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
@@ -363,22 +318,13 @@ def _states(subjects: PackedSubjects, batch_bytes: int, buffers: _Buffers) -> li
         )
         if start >= touched:
             break
-        buffers.states = _longer(buffers.states, out_size)
-        at = _longer(at, at_size)
+        buffers.states = longer(buffers.states, out_size)
+        at = longer(at, at_size)
     count = int(counts[0])
     at, partition = at[: count + 1], np.zeros(count, np.int32)
     place = np.arange(count, dtype=np.int32)
     found = _batches(1, batch_bytes, buffers.states, at, place, partition)
     return [(records, number) for _, records, number in found]
-
-
-def _longer(array: Any, size: int) -> Any:
-    """Return an array of at least `size`, twice as long where it was shorter; what is in it stays."""
-    if array.size >= size:
-        return array
-    longer = np.zeros(max(size, 2 * array.size), array.dtype)
-    longer[: array.size] = array
-    return longer
 
 
 def _batches(

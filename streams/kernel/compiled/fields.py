@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.compiled.hashes import Bytes, little_32, little_64, signed
+from streams.kernel.compiled.hashes import Bytes, little_32, little_64
 from streams.kernel.compiled.jit import compiled, inlined
+from streams.kernel.compiled.types import whole
 from streams.wire.plan import ONE_BYTE_SYMBOLS, Json, in_full
 from streams.wire.read_plan import default_value, symbol_indexes
 from streams.wire.varint import INT_MAX, INT_MIN
@@ -143,7 +144,7 @@ def read_fields(
         if null >= 0:
             if at >= end:
                 return -1
-            branch = signed(buffer[np.uint64(at)])
+            branch = whole(buffer[np.uint64(at)])
             at += 1
             has_none = branch == null
             if not has_none and branch != 2 - null:
@@ -179,11 +180,11 @@ def _read_number(
     """Return a number, flag or index, and where it ended: -1 if it is none."""
     if kind <= _INT:
         zigzag, at = read_varint(buffer, at, end)
-        value = signed(zigzag >> np.uint64(1)) ^ -signed(zigzag & np.uint64(1))
+        value = whole(zigzag >> np.uint64(1)) ^ -whole(zigzag & np.uint64(1))
         return value, -1 if kind == _INT and not INT_MIN <= value <= INT_MAX else at
     if at >= end:
         return 0, -1
-    byte = signed(buffer[np.uint64(at)])
+    byte = whole(buffer[np.uint64(at)])
     if kind == _BOOLEAN:
         return byte, -1 if byte > 1 else at + 1
     if byte & 1 or byte > 2 * count - 2:
@@ -199,7 +200,7 @@ def _read_text(buffer: Bytes, at: int, end: int, kind: int) -> tuple[int, int, i
     zigzag, at = read_varint(buffer, at, end)
     if at < 0 or zigzag & np.uint64(1) or zigzag >> np.uint64(1) > np.uint64(end - at):
         return -1, 0, 0
-    length = signed(zigzag >> np.uint64(1))
+    length = whole(zigzag >> np.uint64(1))
     if kind == _BYTES or is_ascii(buffer, at, length):
         return at, length, length
     count = count_chars(buffer, at, at + length)

@@ -7,13 +7,12 @@ Callers bring the working memory; nothing is allocated, nothing raised. May impo
 Source: FIPS 180-4; RFC 9562 section 5.5; RFC 7693; org.apache.kafka.common.utils.Utils.murmur2.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.core.ids import NAMESPACE
 from streams.kernel.compiled.jit import compiled, inlined
+from streams.kernel.compiled.types import whole
 
 Bytes = NDArray[np.uint8]
 
@@ -62,12 +61,6 @@ _KEYLESS_4 = np.uint64(0x01010004)
 
 _SEED = np.uint32(0x9747B28C)
 _M = np.uint32(0x5BD1E995)
-
-
-@inlined
-def signed(number: Any) -> Any:
-    """Return an unsigned number as a signed one of 64 bits."""
-    return np.int64(number)
 
 
 @inlined
@@ -267,5 +260,5 @@ def murmur2(data: Bytes, at: int, size: int) -> int:
             rest |= np.uint32(np.uint32(data[np.uint64(i)]) << np.uint32((i - words_end) << 3))
         h = np.uint32((h ^ rest) * _M)
     h = np.uint32((h ^ h >> np.uint32(13)) * _M)
-    positive: int = signed((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
+    positive: int = whole((h ^ h >> np.uint32(15)) & np.uint32(0x7FFFFFFF))
     return positive

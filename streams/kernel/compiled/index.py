@@ -20,6 +20,22 @@ from streams.kernel.compiled.bytes_out import (
     put_decimal,
     put_long,
     put_number,
+    put_sized,
+)
+from streams.kernel.compiled.consent_in import (
+    F_CHANNEL,
+    F_CONSENT,
+    F_EFFECTIVE,
+    F_HEAD,
+    F_REQUEST,
+    F_REVOKED,
+    F_SUBJECT,
+    F_TAIL,
+    F_USER,
+    F_VALID,
+    F_VERSION,
+    FRAME_SIZE,
+    read_simple,
 )
 from streams.kernel.compiled.hashes import blake2b_4, little_64
 from streams.kernel.compiled.jit import compiled, inlined, inner
@@ -40,9 +56,7 @@ EFFECTIVE_AT, VALID_UNTIL, REQUEST_OFFSET, VERSION, HAS_REVOKED, REVOKED_AT = 14
 FIXED = 40
 """Places of the fixed part, after the key."""
 
-_TIME_LIMIT = 1 << 47
 _MULTIPLIER, _FINAL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
-_FRAME_SIZE = 5
 
 
 class IndexArrays(NamedTuple):
@@ -189,141 +203,6 @@ def has_room(index: IndexArrays, slots: int, arena_bytes: int) -> bool:
 
 
 @inner
-def _read_long(source: Bytes, at: int, end: int) -> tuple[int, int]:
-    """Read a number; the place is -1 where there is none."""
-    value, shift = np.uint64(0), 0
-    while at < end and shift < 63:
-        byte = source[at]
-        at += 1
-        value |= np.uint64(byte & 0x7F) << np.uint64(shift)
-        if byte < 0x80:
-            return whole(value >> np.uint64(1)) ^ -whole(value & np.uint64(1)), at
-        shift += 7
-    return 0, -1
-
-
-@inner
-def _skip_sized(source: Bytes, at: int, end: int) -> int:
-    """Return where a string ends, -1 where there is none."""
-    size, at = _read_long(source, at, end)
-    return at + size if at >= 0 and 0 <= size <= end - at else -1
-
-
-@inner
-def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
-    """Return where a union of null and a number or text ends, -1 where there is none."""
-    if at < 0 or at >= end:
-        return -1
-    if source[at] == 0:
-        return at + 1
-    if source[at] != 2:
-        return -1
-    if is_text:
-        return _skip_sized(source, at + 1, end)
-    return _read_long(source, at + 1, end)[1]
-
-
-@inner
-def _is_ascii(source: Bytes, place: int, size: int) -> bool:
-    for index in range(place, place + size):
-        if source[index] >= 0x80:
-            return False
-    return True
-
-
-@inner
-def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
-    """Read an ASCII string of at most 1,024 bytes, place and size into `found`; -1 where there is none."""
-    if at < 0:
-        return -1
-    size, at = _read_long(source, at, end)
-    if at < 0 or not 0 <= size <= min(1024, end - at) or not _is_ascii(source, at, size):
-        return -1
-    found[which], found[which + 1] = at, size
-    return at + size
-
-
-F_SUBJECT, F_USER, F_CONSENT, F_CHANNEL, F_HEAD, F_TAIL = 0, 2, 4, 6, 8, 10
-F_VERSION, F_EFFECTIVE, F_VALID, F_REVOKED, F_REQUEST = 12, 13, 14, 15, 16
-FOUND = 17
-"""Places in `found`: each text takes two, place and size; F_HEAD and F_TAIL are the parts that policies
-share."""
-
-
-@compiled
-def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) -> bool:
-    """Read a consent state of one holder with one version into `found`; False if it is not one of these."""
-    if end - at < _FRAME_SIZE:
-        return False
-    for index in range(_FRAME_SIZE):
-        if source[at + index] != frame[index]:
-            return False
-    at = _read_text(source, at + _FRAME_SIZE, end, found, F_SUBJECT)
-    if at < 0 or at >= end or source[at] != 2:
-        return False
-    at = _read_text(source, at + 1, end, found, F_USER)
-    if at < 0 or at >= end or source[at] != 2:
-        return False
-    at = _read_text(source, at + 1, end, found, F_CONSENT)
-    if at < 0:
-        return False
-    found[F_VERSION], at = _read_long(source, at, end)
-    if at < 0 or not 0 <= found[F_VERSION] < 1 << 16:
-        return False
-    found[F_HEAD] = at
-    purposes, at = _read_long(source, at, end)
-    if at < 0 or not 0 <= purposes <= 8:
-        return False
-    at += purposes + (1 if purposes else 0) + 2
-    if at > end:
-        return False
-    for index in range(found[F_HEAD], at):
-        if source[index] >= 0x80:
-            return False
-    found[F_HEAD + 1] = at - found[F_HEAD]
-    at = _read_text(source, at, end, found, F_CHANNEL)
-    if at < 0:
-        return False
-    found[F_EFFECTIVE], at = _read_long(source, at, end)
-    if at < 0:
-        return False
-    found[F_VALID], at = _read_long(source, at, end)
-    if at < 0 or at >= end:
-        return False
-    found[F_REVOKED] = -1
-    if source[at] == 2:
-        found[F_REVOKED], at = _read_long(source, at + 1, end)
-        if at < 0 or found[F_REVOKED] < 0:
-            return False
-    elif source[at] == 0:
-        at += 1
-    else:
-        return False
-    found[F_TAIL] = at
-    for _ in range(4):
-        at = _skip_sized(source, at, end)
-        if at < 0:
-            return False
-    at = _skip_optional(source, at, end, False)
-    at = _skip_optional(source, at, end, True)
-    at = _skip_optional(source, at, end, False)
-    if at < 0 or at + 3 > end:
-        return False
-    found[F_TAIL + 1] = at - found[F_TAIL]
-    if source[at] != 0 or source[at + 1] != 0 or source[at + 2] != 0:
-        return False
-    found[F_REQUEST], at = _read_long(source, at + 3, end)
-    return (
-        at == end
-        and -1 <= found[F_REQUEST] < 1 << 39
-        and 0 <= found[F_EFFECTIVE] < _TIME_LIMIT
-        and 0 <= found[F_VALID] < _TIME_LIMIT
-        and found[F_REVOKED] < _TIME_LIMIT
-        and found[F_SUBJECT + 1] <= 1024
-    )
-
-
-@inner
 def _asked(index: IndexArrays, source: Bytes, user: int, size: int, text: int) -> int:
     """Return what tells this list of holders from others; `text` is where the arena is free.
 
@@ -417,12 +296,12 @@ def get_state(index: IndexArrays, policies: PolicyArrays, slot: int, out: Bytes)
     consent_size = get_number(arena, fixed + CONSENT_SIZE, 2)
     channel_size = get_number(arena, fixed + CHANNEL_SIZE, 2)
     text = fixed + FIXED
-    at = put_bytes(out, 0, index.frame, 0, _FRAME_SIZE)
-    at = put_bytes(out, put_long(out, at, key_size), arena, record + 2, key_size)
+    at = put_bytes(out, 0, index.frame, 0, FRAME_SIZE)
+    at = put_sized(out, at, arena, record + 2, key_size)
     out[at] = 2
-    at = put_bytes(out, put_long(out, at + 1, user_size), arena, text, user_size)
+    at = put_sized(out, at + 1, arena, text, user_size)
     out[at] = 2
-    at = put_bytes(out, put_long(out, at + 1, consent_size), arena, text + user_size, consent_size)
+    at = put_sized(out, at + 1, arena, text + user_size, consent_size)
     at = put_long(out, at, get_number(arena, fixed + VERSION, 2))
     head = policies.place[policy]
     at = put_bytes(out, at, policies.arena, head, policies.head_size[policy])

@@ -9,8 +9,10 @@ Source: docs/rules.md sections 5 and 6.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from streams.core.subject_state import CHUNK_ENTRIES, SEEN, TOLD
-from streams.kernel.compiled.bytes_out import put_bytes, put_number
+from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_number
 from streams.kernel.compiled.hashes import little_64
 from streams.kernel.compiled.jit import compiled, inlined, inner
 from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
@@ -55,6 +57,13 @@ def find_entry(source: Bytes, at: int, count: int, size: int, key: int, now: int
             return at
         at += size
     return -1
+
+
+@inlined
+def get_told(source: Bytes, at: int) -> tuple[int, int, int, int]:
+    """Return code, value, day of the ETA and day decided of the told entry at `at`."""
+    eta_day, day = get_number(source, at + 25, 4), get_number(source, at + 29, 4)
+    return whole(source[at + 16]), get_u64(source, at + 17), whole(np.int32(eta_day)), whole(np.int32(day))
 
 
 @inner

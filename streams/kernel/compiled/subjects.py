@@ -14,6 +14,7 @@ from streams.core.subject_state import EMPTY_STATE, SubjectState
 from streams.core.terms import intersection
 from streams.kernel.compiled import index as of_index
 from streams.kernel.compiled import memory as of_memory
+from streams.kernel.compiled.consent_in import F_HEAD, F_TAIL, FOUND
 from streams.kernel.compiled.growing import GrowingArray
 from streams.kernel.compiled.hashes import BLAKE2B_WORDS
 from streams.kernel.compiled.index import IndexArrays
@@ -24,6 +25,7 @@ from streams.kernel.compiled.types import Bytes, Ints
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import decode_consent_state
 from streams.wire.schemas import our_schemas
+from streams.wire.varint import read_size
 
 FIRST_SLOTS, FIRST_ARENA, FIRST_POLICIES = 1 << 10, 1 << 17, 1 << 8
 GARBAGE_LEAST = 1 << 20
@@ -54,8 +56,7 @@ class PackedSubjects:
         self._touched = GrowingArray(np.int32, FIRST_SLOTS)
         self._memory_counters = np.zeros(5, np.int64)
         self._policies = _no_policies(FIRST_POLICIES, FIRST_ARENA)
-        self._found = np.zeros(of_index.FOUND, np.int64)
-        self._consents = 0
+        self._found = np.zeros(FOUND, np.int64)
 
     def __len__(self) -> int:
         """Return how many subjects have a consent state."""
@@ -216,8 +217,8 @@ class PackedSubjects:
     def _learn_policy(self, source: Bytes) -> None:
         """Enter the policy of the record that `_found` describes."""
         found, policies = self._found, self._policies
-        head, head_size = int(found[of_index.F_HEAD]), int(found[of_index.F_HEAD + 1])
-        tail, tail_size = int(found[of_index.F_TAIL]), int(found[of_index.F_TAIL + 1])
+        head, head_size = int(found[F_HEAD]), int(found[F_HEAD + 1])
+        tail, tail_size = int(found[F_TAIL]), int(found[F_TAIL + 1])
         number = int(policies.used[0])
         used = int(policies.used[1])
         if number + 1 > policies.head_size.size or used + head_size + tail_size > policies.arena.size:
@@ -316,19 +317,8 @@ def _row_of(head: bytes, tail: bytes, tail_place: int) -> list[int]:
     at = 0
     places = []
     for _ in range(4):
-        size, start = _size(tail, at)
-        at = start + size
+        zigzag, at = read_size(tail, at + 1, tail[at])
+        at += zigzag >> 1
         places.append(at)
     begin = places[1]
     return policy_row(intersection(state.holders[0].versions), tail_place + begin, places[3] - begin)
-
-
-def _size(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value >> 1, at

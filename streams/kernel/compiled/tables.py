@@ -119,7 +119,7 @@ TABLES = _make()
 
 
 def policy_numbers(policy: Policy) -> Longs:
-    """Return the operator's numbers as `join` takes them: see the places in `join.py`."""
+    """Return the operator's numbers as `join` takes them: see the places in `layout.py`."""
     return np.array(
         [
             policy.future_tolerance_ms,
