@@ -1,8 +1,8 @@
 """The load generator keeps its schedule whatever holds it up: no coordinated omission."""
 
-import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -27,13 +27,23 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         yield Stage(Cluster(broker.bootstrap), tmp_path)
 
 
+def is_generator(process: psutil.Process) -> bool:
+    try:
+        return "LoadGenerator" in process.cmdline()
+    except psutil.NoSuchProcess:  # other children come and go, some of them while they are looked at
+        return False
+
+
 def generator() -> psutil.Process | None:
-    children = psutil.Process().children(recursive=True)
-    return next((child for child in children if "LoadGenerator" in child.cmdline()), None)
+    return next(filter(is_generator, psutil.Process().children(recursive=True)), None)
 
 
 def pause_in_full_flow(stage: Stage) -> None:
-    """Stop the generator for a while, soon after its warm-up of a second."""
+    """Stop the generator for a while, soon after its warm-up of a second.
+
+    Raises:
+        TimeoutError: No generator was seen in full flow.
+    """
     give_up_at = time.monotonic() + GIVE_UP_S
     while time.monotonic() < give_up_at:
         time.sleep(0.1)
@@ -43,14 +53,15 @@ def pause_in_full_flow(stage: Stage) -> None:
             time.sleep(PAUSE_S)
             running.resume()
             return
+    raise TimeoutError("the generator was not seen in full flow")
 
 
 def test_events_due_while_the_generator_stood_still_count_from_when_they_were_due(stage: Stage) -> None:
     stage.cluster.create({ECHO_TOPIC: {}})
-    pausing = threading.Thread(target=pause_in_full_flow, args=(stage,))
-    pausing.start()
-    found = measure(stage, (), Course((RATE,), warmup_s=1, measured_s=MEASURED_S), {})[ECHO][str(RATE)]
-    pausing.join()
+    with ThreadPoolExecutor(1) as beside:
+        pausing = beside.submit(pause_in_full_flow, stage)
+        found = measure(stage, (), Course((RATE,), warmup_s=1, measured_s=MEASURED_S), {})[ECHO][str(RATE)]
+        pausing.result()
     assert found["faults"] == []
     assert 0.2 < found["notifications"] / (RATE * MEASURED_S) < 0.35
     assert found["generator_late_ms"]["max"] >= 0.9 * PAUSE_S * 1_000
