@@ -34,7 +34,7 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_STATE, TOPICS
 
 COMMAND = "growth"
 FULL = Plan(events=3_000_000, warmup_events=1_000_000, rounds=3, limit_s=120.0)
-QUICK = Plan(events=450_000, warmup_events=130_000, rounds=1, limit_s=30.0)
+QUICK = Plan(events=900_000, warmup_events=260_000, rounds=1, limit_s=30.0)
 BYTES_AT_MOST = 2_000_000_000
 """Of one point's values: large values come in fewer events."""
 LEAP_BYTES = 8_000_000

@@ -97,7 +97,7 @@ class Settings:
         "auto", "How batches are decided: compiled where numba is installed, which is faster, or interpreted."
     )
     batch_max_records: int = _setting(
-        16_000, "Most records decided in one transaction.", unit="records", low=1, high=1_000_000
+        32_000, "Most records decided in one transaction.", unit="records", low=1, high=1_000_000
     )
     drain_timeout_s: int = _setting(
         20, "Longest wait for the work in flight at shutdown.", unit="s", low=0, high=3_600

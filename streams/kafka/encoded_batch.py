@@ -5,20 +5,17 @@ aiokafka's MessageBatch and accumulator ask of a builder, and nothing else: it i
 next: `batch_header.py`.
 """
 
-from aiokafka.codec import lz4_encode
-
 from streams.kafka.batch_header import (
     CHECKED_FROM,
     CRC,
     CRC_AT,
     HEADER,
-    LZ4,
     MAGIC,
     SIZED_FROM,
     TRANSACTIONAL_MASK,
 )
 from streams.kafka.checksum import checksum
-from streams.kafka.compression import FAST_LEVEL
+from streams.kafka.compression import Packed
 
 NO_EPOCH = -1
 NO_PRODUCER = (-1, -1, -1)
@@ -28,13 +25,14 @@ class EncodedBatch:
     """One record batch of encoded records.
 
     Args:
-        records: v2 record bodies back to back, unpacked: attributes and time deltas 0, offset deltas from 0.
+        records: v2 record bodies back to back, then packed; attributes and time deltas 0, offset deltas from
+            0.
         count: how many they are, at least 1.
         timestamp_ms: the time of every record, UTC.
         is_transactional: whether the producer has a transactional id.
     """
 
-    def __init__(self, records: bytes, count: int, timestamp_ms: int, *, is_transactional: bool) -> None:
+    def __init__(self, records: Packed, count: int, timestamp_ms: int, *, is_transactional: bool) -> None:
         self._records = records
         self._count = count
         self._timestamp_ms = timestamp_ms
@@ -57,8 +55,8 @@ class EncodedBatch:
         return self._count
 
     def size(self) -> int:
-        """Return the size in bytes, before it is built the unpacked size."""
-        return len(self._built) if self._built is not None else HEADER.size + len(self._records)
+        """Return the size in bytes."""
+        return HEADER.size + len(self._records.data)
 
     def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None:
         """Take the state that makes a batch idempotent; aiokafka calls it before the first `_build`."""
@@ -72,9 +70,7 @@ class EncodedBatch:
         return self._built
 
     def _encode(self) -> bytearray:
-        packed, attributes = lz4_encode(self._records, level=FAST_LEVEL), LZ4
-        if len(packed) >= len(self._records):
-            packed, attributes = self._records, 0
+        packed, attributes = self._records
         if self._is_transactional:
             attributes |= TRANSACTIONAL_MASK
         built = bytearray(HEADER.size + len(packed))

@@ -18,6 +18,7 @@ from streams.errors import NotifierError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.barrier import HighWatermarks
 from streams.kafka.committer import Committer
+from streams.kafka.compression import pack
 from streams.kafka.consent_reader import ConsentReader
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.observer import Observer
@@ -109,6 +110,7 @@ class PartitionOwner:
             shared.cluster.topics[DELIVERY].partitions,
             shared.policy,
             BATCH_BYTES,
+            pack,
             not self._is_chained,
             settings.max_value_bytes,
         )

@@ -20,7 +20,7 @@ from streams.kafka.connection import client_options
 from streams.kafka.write_set import WriteSet
 from streams.settings import Settings
 
-BATCH_BYTES = 512 << 10
+BATCH_BYTES = 1_000_000  # below the largest batch that brokers take by default, packed or not
 RETRY_BACKOFF_MS = 10
 STOP_TIMEOUT_S = 5.0
 MAX_RECORDS = 1 << 30  # aiokafka's sequence numbers go wrong at 2^31; tests/kafka/test_transactions.py

@@ -24,7 +24,7 @@ from faust.types.tuples import ConsumerMessage
 from streams.kafka.connection import client_options
 from streams.kernel.record_batch import RecordBatch
 
-PARTITION_FETCH_BYTES = 1 << 20
+PARTITION_FETCH_BYTES = 4 << 20
 PREFETCH_BACKOFF_S = 0.01  # aiokafka holds a node's next fetch back this long while fetched records wait
 SHORT_POLL_S = 0.02
 IDLE_POLL_S = 1.0

@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import RecordMetadata
 
+from streams.kafka.compression import Packed
 from streams.kafka.encoded_batch import EncodedBatch
 
 HeaderList = list[tuple[str, bytes]]
@@ -23,7 +24,7 @@ NO_HEADERS: HeaderList = []
 class Encoded:
     """Records of one slot that are encoded already; arguments as of EncodedBatch."""
 
-    records: bytes
+    records: Packed
     count: int
     timestamp_ms: int
 
@@ -56,20 +57,16 @@ class WriteSet:
         self,
         topic: str,
         partition: int,
-        records: bytes | bytearray | memoryview,
+        records: Packed,
         count: int,
         timestamp_ms: int,
     ) -> None:
-        """Append `count` encoded records, to be one record batch; nothing if there is none.
+        """Append `count` encoded records, at least 1, to be one record batch.
 
-        See EncodedBatch for what they are made of; they are copied unless they are bytes. The caller keeps a
-        batch below the topic's largest.
+        See EncodedBatch for what they are made of. The caller keeps a batch below the topic's largest.
         """
-        if count:
-            self._count += count
-            self._parts.setdefault((topic, partition), []).append(
-                Encoded(bytes(records), count, timestamp_ms)
-            )
+        self._count += count
+        self._parts.setdefault((topic, partition), []).append(Encoded(records, count, timestamp_ms))
 
     def __len__(self) -> int:
         return self._count

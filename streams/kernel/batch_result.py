@@ -8,7 +8,7 @@ May import wire and core. Read next: `interpret.py`.
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from streams.core.codes import Fate, Kind, Reason
 from streams.core.subject_state import SubjectState
@@ -47,8 +47,9 @@ class Encoded:
 
     Attributes:
         stamp: names what the decision staged in the packed memory.
-        deliveries: record batches for `messenger-delivery`: partition, encoded records, how many.
-        states: record batches for `notifier.state`: encoded records, how many.
+        deliveries: record batches for `messenger-delivery`: partition, what `Setup.pack` made of the encoded
+            records, how many.
+        states: record batches for `notifier.state`: the same without the partition.
         rows, row_count: encoded decisions.
         runs, run_count: encoded runs of records without consent.
         holder_counts: per topic, decisions by (fate, reason, kind).
@@ -56,8 +57,8 @@ class Encoded:
     """
 
     stamp: int
-    deliveries: list[tuple[int, bytes, int]]
-    states: list[tuple[bytes, int]]
+    deliveries: list[tuple[int, Any, int]]
+    states: list[tuple[Any, int]]
     rows: bytes
     row_count: int
     runs: bytes

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from streams.core.policy import Policy
 from streams.kernel.batch_result import BatchResult
@@ -53,6 +53,7 @@ class Setup(NamedTuple):
     deliveries: int
     policy: Policy
     batch_bytes: int
+    pack: Callable[[memoryview], Any]
     replay: bool
     max_value_bytes: int
 

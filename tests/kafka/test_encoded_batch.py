@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.kafka.broker import RunningBroker
+from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch
 from streams.kafka.transactions import producer_options
 from streams.kafka.write_set import WriteSet
@@ -48,14 +49,18 @@ def encode(records: Sequence[Row]) -> bytes:
     return out
 
 
-def values(first: int, count: int) -> bytes:
-    return encode([(b"k", b"%d" % number, [("h", b"x")]) for number in range(first, first + count)])
+def packed(records: Sequence[Row]) -> Packed:
+    return pack(memoryview(encode(records)))
+
+
+def values(first: int, count: int) -> Packed:
+    return packed([(b"k", b"%d" % number, [("h", b"x")]) for number in range(first, first + count)])
 
 
 @settings(deadline=None)
 @given(rows, st.booleans(), st.integers(0, 1 << 40))
 def test_encoded_records_are_read_back(records: list[Row], is_transactional: bool, producer_id: int) -> None:
-    batch = EncodedBatch(encode(records), len(records), NOW_MS, is_transactional=is_transactional)
+    batch = EncodedBatch(packed(records), len(records), NOW_MS, is_transactional=is_transactional)
     batch._set_producer_state(producer_id, 7, 99)
     built = batch._build()
     read = DefaultRecordBatch(bytes(built))
@@ -75,7 +80,7 @@ def test_the_bytes_are_those_of_aiokafkas_own_builder() -> None:
     for key, value, headers in records:
         theirs.append(timestamp=NOW_MS, key=key, value=value, headers=headers)
     theirs._set_producer_state(5, 6, 7)
-    ours = EncodedBatch(encode(records), 50, NOW_MS, is_transactional=True)
+    ours = EncodedBatch(packed(records), 50, NOW_MS, is_transactional=True)
     ours._set_producer_state(5, 6, 7)
     theirs_built, ours_built = bytes(theirs._build()), bytes(ours._build())
     assert (theirs_built[22], ours_built[22]) == (16, 16 | 3)
@@ -86,7 +91,7 @@ def test_the_bytes_are_those_of_aiokafkas_own_builder() -> None:
 
 def test_what_lz4_does_not_make_smaller_is_sent_as_it_is() -> None:
     records: list[Row] = [(None, random.Random(1).randbytes(500), [])]
-    batch = EncodedBatch(encode(records), 1, NOW_MS, is_transactional=False)
+    batch = EncodedBatch(packed(records), 1, NOW_MS, is_transactional=False)
     assert bytes(batch._build()[61:]) == encode(records)
     assert batch._build()[22] == 0
 
@@ -115,7 +120,7 @@ def test_it_is_closed_and_counts_its_records() -> None:
         assert sending.append(b"k", b"v", None) is None
         assert sending.remaining_linger() is None
         assert (sending.record_count, sending.is_empty()) == (3, False)
-        assert batch.size() == 61 + len(values(0, 3))
+        assert batch.size() == 61 + len(values(0, 3).data)
         batch.close()
         assert batch.closed()
 
@@ -136,7 +141,7 @@ def test_without_the_extra_fast_the_checksum_is_the_same() -> None:
 def test_a_write_set_counts_encoded_records() -> None:
     writes = WriteSet()
     writes.add("t", 0, b"k", b"v")
-    writes.add_encoded("t", 0, memoryview(values(0, 5)), 5, NOW_MS)
+    writes.add_encoded("t", 0, values(0, 5), 5, NOW_MS)
     assert len(writes) == 6
 
 
@@ -157,7 +162,6 @@ def test_encoded_batches_arrive_in_the_order_in_which_they_were_added(
         writes.add(topic, 0, b"k", b"%d" % first, [("h", b"x")])
         writes.add_encoded(topic, 0, values(first + 1, 3), 3, NOW_MS)
         writes.add_encoded(topic, 0, values(first + 4, 2000), 2000, NOW_MS)
-        writes.add_encoded(topic, 0, b"", 0, NOW_MS)
         writes.add_encoded(topic, 1, values(first, 2), 2, NOW_MS)
         writes.add(topic, 0, b"k", b"%d" % (first + 2004), [("h", b"x")])
         writes.add(topic, 0, b"k", b"%d" % (first + 2005), [("h", b"x")])

@@ -28,6 +28,7 @@ class Buffers:
             np.zeros(BLAKE2B_WORDS, np.uint64), np.zeros(VERDICT, np.int64),
         )  # fmt: skip
         self.states = np.empty(FIRST_BYTES, np.uint8)
+        self.batches = np.empty(FIRST_BYTES, np.uint8)
         self.outputs = _outputs(1, FIRST_BYTES)
 
     def begin(self, records: int) -> None:

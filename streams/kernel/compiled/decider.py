@@ -6,7 +6,7 @@ Its twin is `Interpreter`: the same fates, reasons and bytes for the same input
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -80,6 +80,7 @@ class CompiledDecider:
         self._partition = setup.partition
         self._policy = setup.policy
         self._batch_bytes = setup.batch_bytes
+        self._pack = setup.pack
         self._deliveries = setup.deliveries
         self._subjects = subjects
         self._interpreter = Interpreter(
@@ -133,7 +134,7 @@ class CompiledDecider:
         result.encoded = Encoded(
             subjects.stamp,
             self._deliver(result, orders.outputs, buffers),
-            _states(subjects, self._batch_bytes, buffers),
+            self._states(subjects, buffers),
             *_rows(result, orders.rows, buffers),
             buffers.outputs.runs[: used[RUNS_USED]].tobytes(),
             int(used[RUN_COUNT]),
@@ -213,8 +214,8 @@ class CompiledDecider:
 
     def _deliver(
         self, result: BatchResult, orders: Sequence[int], buffers: Buffers
-    ) -> list[tuple[int, bytes, int]]:
-        """Return the record batches of notifications: partition, records, count."""
+    ) -> list[tuple[int, Any, int]]:
+        """Return the record batches of notifications: partition, packed records, count."""
         outputs, counter = buffers.outputs, buffers.outputs.counter
         count = int(counter[OUT_COUNT])
         source, at = outputs.out, outputs.out_at[: count + 1]
@@ -230,11 +231,40 @@ class CompiledDecider:
             place = np.argsort(order, kind="stable").astype(np.int32)
         else:
             place = np.arange(count, dtype=np.int32)
-        return [
-            (int(number), records, records_count)
-            for number, records, records_count in _batches(
-                self._deliveries, self._batch_bytes, source, at, place, partition
+        return self._batches(self._deliveries, buffers, source, at, place, partition)
+
+    def _states(self, subjects: PackedSubjects, buffers: Buffers) -> list[tuple[Any, int]]:
+        """Return the record batches of changed memories: packed records, count."""
+        touched = int(subjects.memory.counters[TOUCHED])
+        at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
+        start = 0
+        while True:
+            start, out_size, at_size = put_states(
+                subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts
             )
+            if start >= touched:
+                break
+            buffers.states = longer(buffers.states, out_size)
+            at = longer(at, at_size)
+        count = int(counts[0])
+        at, partition = at[: count + 1], np.zeros(count, np.int32)
+        place = np.arange(count, dtype=np.int32)
+        found = self._batches(1, buffers, buffers.states, at, place, partition)
+        return [(records, number) for _, records, number in found]
+
+    def _batches(
+        self, partitions: int, buffers: Buffers, source: Bytes, at: Longs, place: Ints, partition: Ints
+    ) -> list[tuple[int, Any, int]]:
+        if not place.size:
+            return []
+        size = int(at[-1] - at[0]) + RECORD_HEAD * place.size
+        if size > buffers.batches.size:
+            buffers.batches = np.empty(size, np.uint8)
+        out, ends = buffers.batches, np.zeros((place.size, 4), np.int64)
+        batches = batch_records(out, ends, partitions, self._batch_bytes, source, at, place, partition)
+        return [
+            (number, self._pack(out[start:end].data), count)
+            for number, start, end, count in ends[:batches].tolist()
         ]
 
 
@@ -305,39 +335,6 @@ def _rows(result: BatchResult, orders: Sequence[int], buffers: Buffers) -> tuple
         out, outputs.rows, outputs.row_at, outputs.row_order, count, data, at, order, len(pieces)
     )
     return out[:size].tobytes(), count + len(pieces)
-
-
-def _states(subjects: PackedSubjects, batch_bytes: int, buffers: Buffers) -> list[tuple[bytes, int]]:
-    """Return the record batches of changed memories: records, count."""
-    touched = int(subjects.memory.counters[TOUCHED])
-    at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
-    start = 0
-    while True:
-        start, out_size, at_size = put_states(
-            subjects.memory, subjects.index, _STATE_FRAME, start, buffers.states, at, counts
-        )
-        if start >= touched:
-            break
-        buffers.states = longer(buffers.states, out_size)
-        at = longer(at, at_size)
-    count = int(counts[0])
-    at, partition = at[: count + 1], np.zeros(count, np.int32)
-    place = np.arange(count, dtype=np.int32)
-    found = _batches(1, batch_bytes, buffers.states, at, place, partition)
-    return [(records, number) for _, records, number in found]
-
-
-def _batches(
-    partitions: int, batch_bytes: int, source: Bytes, at: Longs, place: Ints, partition: Ints
-) -> list[tuple[int, bytes, int]]:
-    if not place.size:
-        return []
-    out = np.empty(int(at[-1] - at[0]) + RECORD_HEAD * place.size, np.uint8)
-    ends = np.zeros((place.size, 4), np.int64)
-    batches = batch_records(out, ends, partitions, batch_bytes, source, at, place, partition)
-    return [
-        (number, out[start:end].tobytes(), count) for number, start, end, count in ends[:batches].tolist()
-    ]
 
 
 def _header(name: str, value: bytes) -> bytes:

@@ -4,7 +4,7 @@ They say what `core/ids.py`, `core/lifecycle.py` with `core/prepared.py`, and `w
 Numbers are cast after every step: numba widens 32 bits to 64, and makes a float of signed with unsigned.
 Callers bring the working memory; nothing is allocated, nothing raised. May import core. Read next:
 `fields.py`.
-Source: FIPS 180-4; RFC 9562 section 5.5; RFC 7693; org.apache.kafka.common.utils.Utils.murmur2.
+Source: RFC 9562 section 5.5; RFC 7693; org.apache.kafka.common.utils.Utils.murmur2.
 """
 
 import numpy as np
@@ -12,18 +12,20 @@ from numpy.typing import NDArray
 
 from streams.core.ids import NAMESPACE
 from streams.kernel.compiled.jit import compiled, inlined
+from streams.kernel.compiled.sha1 import BLOCK_WORDS, STATE, STATE_WORDS, WORDS, compress
 from streams.kernel.compiled.types import whole
 
 Bytes = NDArray[np.uint8]
 
 UUID_CHARS = 36
-SHA1_WORDS = 80
+SHA1_WORDS = WORDS
 """Length of the working memory of `sha1_uuid5`, uint32."""
 BLAKE2B_WORDS = 16
 """Length of the working memory of `blake2b_8` and `blake2b_4`, uint64."""
 
 _NAMESPACE = np.frombuffer(bytes.fromhex(NAMESPACE.replace("-", "")), dtype=">u4").astype(np.uint32)
 _NAMESPACE_BYTES = 16
+SHA1_START = np.array([0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0], dtype=np.uint32)
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _VARIANT = np.frombuffer(b"89ab" * 4, dtype=np.uint8)
 _DASH, _FIVE = np.uint8(ord("-")), np.uint8(ord("5"))
@@ -82,11 +84,6 @@ def little_64(data: Bytes, at: int) -> np.uint64:
 
 
 @inlined
-def _left(word: np.uint32, bits: int) -> np.uint32:
-    return np.uint32(word << np.uint32(bits) | word >> np.uint32(32 - bits))
-
-
-@inlined
 def _sha1_word(text: Bytes, size: int, at: int) -> np.uint32:
     """Return four bytes of the padded text, most significant first: the text, 0x80, zeros."""
     if at + 4 <= size:
@@ -110,54 +107,30 @@ def sha1_uuid5(text: Bytes, size: int, out: Bytes, at: int, words: NDArray[np.ui
 
     `words` is working memory of SHA1_WORDS. `out` must have room. Never raises.
     """
-    h0, h1, h2 = np.uint32(0x67452301), np.uint32(0xEFCDAB89), np.uint32(0x98BADCFE)
-    h3, h4 = np.uint32(0x10325476), np.uint32(0xC3D2E1F0)
+    for i in range(STATE_WORDS):
+        words[np.uint64(STATE + i)] = SHA1_START[np.uint64(i)]
     total = _NAMESPACE_BYTES + size
     # a block more for the byte 0x80 and the eight bytes of the length
     blocks = (total + 8 >> 6) + 1
     for block in range(blocks):
         start = (block << 6) - _NAMESPACE_BYTES
-        for t in range(16):
+        for t in range(BLOCK_WORDS):
             place = start + (t << 2)
             words[np.uint64(t)] = _NAMESPACE[np.uint64(t)] if place < 0 else _sha1_word(text, size, place)
         if block == blocks - 1:
             words[14] = np.uint32(total >> 29)
             words[15] = np.uint32(total << 3)
-        for t in range(16, 80):
-            i = np.uint64(t)
-            mixed = words[i - np.uint64(3)] ^ words[i - np.uint64(8)]
-            mixed ^= words[i - np.uint64(14)] ^ words[i - np.uint64(16)]
-            words[i] = _left(np.uint32(mixed), 1)
-        a, b, c, d, e = h0, h1, h2, h3, h4
-        for t in range(20):
-            f = np.uint32(d ^ b & (c ^ d))
-            new = np.uint32(_left(a, 5) + f + e + np.uint32(0x5A827999) + words[np.uint64(t)])
-            a, b, c, d, e = new, a, _left(b, 30), c, d
-        for t in range(20, 40):
-            f = np.uint32(b ^ c ^ d)
-            new = np.uint32(_left(a, 5) + f + e + np.uint32(0x6ED9EBA1) + words[np.uint64(t)])
-            a, b, c, d, e = new, a, _left(b, 30), c, d
-        for t in range(40, 60):
-            f = np.uint32(b & c | d & (b | c))
-            new = np.uint32(_left(a, 5) + f + e + np.uint32(0x8F1BBCDC) + words[np.uint64(t)])
-            a, b, c, d, e = new, a, _left(b, 30), c, d
-        for t in range(60, 80):
-            f = np.uint32(b ^ c ^ d)
-            new = np.uint32(_left(a, 5) + f + e + np.uint32(0xCA62C1D6) + words[np.uint64(t)])
-            a, b, c, d, e = new, a, _left(b, 30), c, d
-        h0, h1, h2 = np.uint32(h0 + a), np.uint32(h1 + b), np.uint32(h2 + c)
-        h3, h4 = np.uint32(h3 + d), np.uint32(h4 + e)
-    words[0], words[1], words[2], words[3] = h0, h1, h2, h3
+        compress(words)
     _write_uuid(words, out, at)
 
 
 @compiled
 def _write_uuid(words: NDArray[np.uint32], out: Bytes, at: int) -> None:
-    """Write the first 16 bytes of a digest as a UUID of version 5."""
+    """Write the first 16 bytes of SHA-1's state as a UUID of version 5."""
     start = np.uint64(at)
     for i in range(32):
         shift = np.uint32(28 - ((i & 7) << 2))
-        digit = np.uint64(words[np.uint64(i >> 3)] >> shift & np.uint32(15))
+        digit = np.uint64(words[np.uint64(STATE + (i >> 3))] >> shift & np.uint32(15))
         out[start + _PLACES[np.uint64(i)]] = _VARIANT[digit] if i == 16 else _HEX[digit]
     out[start + np.uint64(14)] = _FIVE
     for place in (8, 13, 18, 23):

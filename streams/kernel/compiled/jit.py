@@ -79,6 +79,14 @@ _OPTIONS = {
 }
 
 
+def has_feature(name: str) -> bool:
+    """Tell whether code is compiled for a processor with this feature, by LLVM's name of it."""
+    if numba is None:
+        return False
+    target: Any = importlib.import_module("numba.core.registry").cpu_target.target_context
+    return f"+{name}" in target.codegen()._tm_features.split(",")  # noqa: SLF001  # numba has no public name for it
+
+
 def compiled(function: Function) -> Function:
     """Compile a function when it is first called, from the cache if it was compiled before.
 

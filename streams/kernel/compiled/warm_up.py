@@ -44,7 +44,7 @@ def warm_up() -> None:
     subjects.load_consents(RecordBatch(CONSENT_STATE, 0, [0], [0], [key], [state], [()], 0, 1))
     event = encode_event(BankTransaction("e", "made:up", 1, TransactionStatus.POSTED, 1, "EUR", "l"))
     batch = RecordBatch(BANK_TRANSACTIONS, 0, [0], [0], [key], [event], [()], 0, 1)
-    setup = Setup("a", 0, 1, 1, make_policy(), 1024, False, 1024)
+    setup = Setup("a", 0, 1, 1, make_policy(), 1024, bytes, False, 1024)
     result = CompiledDecider(setup, subjects).decide([batch], _NoView(), 0, 1)
     assert result.encoded is not None
     subjects.commit(result.encoded.stamp)

@@ -82,7 +82,7 @@ def subjects(path_name: str) -> tuple[PartitionStore, Setup]:
         )  # fmt: skip
         state = ConsentState(subject, (Holder(f"user-{number}", (consent,)),))
         store.merge_consents({subject.encode(): encode_consent_state(state)}, 0)
-    return store, Setup("fuzz", 0, 1, 3, make_policy(), 4_096, False, 1_048_576)
+    return store, Setup("fuzz", 0, 1, 3, make_policy(), 4_096, bytes, False, 1_048_576)
 
 
 def fuzz(batches: int, first_seed: int) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """The compiled hashes against hashlib and the interpreted ones, at every length around every block."""
 
 import hashlib
+import random
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.core.ids import notification_id
-from streams.kernel.compiled import hashes
+from streams.kernel.compiled import hashes, sha1
+from streams.kernel.compiled.jit import compiled
 from streams.wire import partition
 from tests.kernel.compiled.arrays import array_of
 
@@ -75,3 +78,28 @@ def test_a_long_text_of_many_blocks() -> None:
     assert hashes.blake2b_8(array_of(data), 0, len(data), BLAKE2B_WORDS) == blake2b(data, 8)
     text = "é" * 300_000
     assert uuid5(f"u\x1fs\x1fk\x1f{text}".encode()) == notification_id("u", "s", "k", text).encode()
+
+
+@compiled
+def by_instructions(words: sha1.Words) -> None:
+    sha1.compress(words)
+
+
+@compiled
+def plainly(words: sha1.Words) -> None:
+    sha1.compress_plainly(words)
+
+
+@pytest.mark.parametrize("compress", [by_instructions, plainly])
+def test_a_block_is_taken_into_the_state_as_hashlib_does(compress: Callable[[sha1.Words], None]) -> None:
+    words = np.zeros(sha1.WORDS, dtype=np.uint32)
+    draw = random.Random(1)
+    for blocks in range(1, 40):
+        text = draw.randbytes(64 * blocks - 9)
+        words[sha1.STATE :] = hashes.SHA1_START
+        for block in np.frombuffer(text + b"\x80" + (8 * len(text)).to_bytes(8), ">u4").reshape(-1, 16):
+            words[:16] = block
+            compress(words)
+        assert (
+            words[sha1.STATE :].astype(">u4").tobytes() == hashlib.sha1(text, usedforsecurity=False).digest()
+        )

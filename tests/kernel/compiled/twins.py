@@ -35,7 +35,7 @@ class Side:
     def __init__(self, name: str, policy: Policy, *, replay: bool, partitions: int, partition: int) -> None:
         path = choose_path(name)
         self.store = PartitionStore(path.new_subjects())
-        setup = Setup("twins", partition, partitions, DELIVERIES, policy, 4_096, replay, 1_048_576)
+        setup = Setup("twins", partition, partitions, DELIVERIES, policy, 4_096, bytes, replay, 1_048_576)
         self._decide = path.decide_with(setup, self.store.subjects)
 
     def grant(self, key: bytes, state: ConsentState | None) -> None:
