@@ -1,7 +1,8 @@
-"""The shipped worker as a contender, once per guarantee: `notifier worker` with its defaults."""
+"""The worker as a contender, per guarantee: with its defaults, and with the bare join only."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from bench.contender import Contender, Stage
@@ -18,23 +19,34 @@ def _reset(stage: Stage) -> None:
     stage.cluster.recreate({topic.name: topic.config for topic in TOPICS if topic.name not in INPUTS})
 
 
-def _contender(name: str, guarantee: Guarantee) -> Contender:
-    def command(bootstrap: str, _: Path) -> Sequence[str]:
-        options = ("--kafka", bootstrap, "--guarantee", guarantee, "--ops-port", "0")
-        return (sys.executable, "-m", "streams.cli", "worker", *options)
+def _worker(guarantee: Guarantee, bootstrap: str, _: Path) -> Sequence[str]:
+    options = ("--kafka", bootstrap, "--guarantee", guarantee, "--ops-port", "0")
+    return (sys.executable, "-m", "streams.cli", "worker", *options)
+
+
+def _bare_join(guarantee: Guarantee, bootstrap: str, _: Path) -> Sequence[str]:
+    return (
+        sys.executable, "-m", "bench.contenders.bare_join", "--kafka", bootstrap, "--guarantee", guarantee
+    )  # fmt: skip
+
+
+def _contender(name: str, guarantee: Guarantee, command: Callable[..., Sequence[str]]) -> Contender:
+    what = "the bare join" if command is _bare_join else "everything on"
 
     return Contender(
         name=name,
-        command=command,
+        command=partial(command, guarantee),
         group=GROUP,
         output_topic=DELIVERY,
-        settings={"guarantee": guarantee},
+        settings={"form": what, "guarantee": guarantee},
         reset=_reset,
         is_exact=guarantee == "exactly_once",
     )
 
 
 CONTENDERS = (
-    _contender("ours-exactly-once", "exactly_once"),
-    _contender("ours-at-least-once", "at_least_once"),
+    _contender("ours-exactly-once", "exactly_once", _worker),
+    _contender("ours-at-least-once", "at_least_once", _worker),
+    _contender("ours-bare-exactly-once", "exactly_once", _bare_join),
+    _contender("ours-bare-at-least-once", "at_least_once", _bare_join),
 )

@@ -33,8 +33,12 @@ PARTITION_CHECK_S = 5.0
 GC_THRESHOLDS = (100_000, 50, 100)  # a batch makes many objects and no cycles: collecting often is wasted
 
 
-def run_worker(settings: Settings) -> int:
+def run_worker(settings: Settings, choose: Callable[[str], Path] = choose_path) -> int:
     """Run a worker until SIGTERM or SIGINT (0) or a failure (its exit code, after one clear line on stderr).
+
+    Args:
+        settings: of this worker.
+        choose: gives the path on which batches are decided for the setting `kernel`.
 
     Raises:
         NotifierError: the cluster or the settings do not allow a start.
@@ -53,7 +57,7 @@ def run_worker(settings: Settings) -> int:
     cluster = asyncio.run(require_topics(settings, [topic.name for topic in TOPICS]))
     _check_partitions(cluster)
     _make_this_process_a_worker()
-    return asyncio.run(_serve(settings, cluster))
+    return asyncio.run(_serve(settings, cluster, choose))
 
 
 def _make_this_process_a_worker() -> None:
@@ -98,9 +102,9 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-async def _serve(settings: Settings, cluster: ClusterInfo) -> int:
+async def _serve(settings: Settings, cluster: ClusterInfo, choose: Callable[[str], Path]) -> int:
     metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
-    path = _kernel(settings)
+    path = _kernel(settings, choose)
     shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics, path)
     app = build_app(settings, shared)
     ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app))
@@ -121,14 +125,14 @@ async def _serve(settings: Settings, cluster: ClusterInfo) -> int:
     return _exit_code(app.crash_reason or worker.crash_reason)
 
 
-def _kernel(settings: Settings) -> Path:
+def _kernel(settings: Settings, choose: Callable[[str], Path]) -> Path:
     """Choose the path on which batches are decided, and compile it before the group waits for this worker.
 
     Raises:
         ConfigurationError: the compiled path is asked for and cannot be had.
     """
     try:
-        path = choose_path(settings.kernel)
+        path = choose(settings.kernel)
     except ImportError as error:
         raise ConfigurationError(
             "NOTIFIER_KERNEL is `compiled`, but numba is missing: install the extra `fast`, or set `auto`"

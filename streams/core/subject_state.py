@@ -1,7 +1,7 @@
 """What processing remembers of a subject: events seen and steps told.
 
 Packed, so that hundreds of thousands of subjects are cheap. An immutable value. Entries of fixed size
-stand in one bytes object; entry `i` has number `first + i`. For the changelog it is cut into chunks of 16
+stand in one bytes object; entry `i` has number `first + i`. For the changelog it is cut into chunks of 8
 entries by number; the topic key of a chunk is subject + 0x1F + suffix (`s` or `t`, and the chunk's
 number). Imports nothing of ours. Read next: `decide.py`. Source: docs/rules.md sections 5 and 6.
 """
@@ -9,7 +9,7 @@ number). Imports nothing of ours. Read next: `decide.py`. Source: docs/rules.md 
 from struct import Struct
 from typing import NamedTuple
 
-CHUNK_ENTRIES = 16
+CHUNK_ENTRIES = 8
 SWEEP_ENTRIES = 64
 
 SEEN = Struct("<8sqqII")
@@ -28,7 +28,7 @@ _EXPIRY = slice(8, 16)
 class SubjectState(NamedTuple):
     """What is remembered of one subject.
 
-    `seen_first`, `told_first`: number of the first entry, a multiple of 16. `full_until`: no seen entry runs
+    `seen_first`, `told_first`: number of the first entry, a multiple of 8. `full_until`: no seen entry runs
     out before (UTC ms), set when there was no room; it only saves searching and is not kept in the changelog.
     """
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 # lz4 packs at best 255 times smaller: a batch of 1 MiB, the broker's default limit, fits whatever it holds.
 UNPACKED_LIMIT = 256 << 20
 
-FIRST_GUESS = 8  # times the packed size: JSON packs 4 to 7 times
+FIRST_GUESS = 4.0  # times the packed size; then a little more than the last of the codec
+GUESS_MARGIN = 1.2
 GROWTH = 4
 SMALLEST_OUTPUT = 1024
 OUTPUT_IS_FULL = "failed to write whole buffer"  # cramjam has no other sign; tests/kafka/test_unpack.py
@@ -31,6 +32,7 @@ _INTO: dict[int, Callable[[Any, Any], int]] = {
     4: cramjam.zstd.decompress_into,
 }
 SNAPPY = 2
+_guesses: dict[int, float] = {}
 
 
 class UnreadableError(ValueError):
@@ -62,7 +64,8 @@ def _unpack_stream(codec: int, packed: memoryview, limit: int) -> Bytes:
     into = _INTO.get(codec)
     if into is None:
         raise UnreadableError(f"codec {codec} is unknown")
-    size = min(max(FIRST_GUESS * len(packed), SMALLEST_OUTPUT), limit)
+    guess = _guesses.get(codec, FIRST_GUESS)
+    size = min(max(int(guess * len(packed)), SMALLEST_OUTPUT), limit)
     while True:
         output = np.empty(size, np.uint8)
         try:
@@ -74,6 +77,7 @@ def _unpack_stream(codec: int, packed: memoryview, limit: int) -> Bytes:
                 raise OverLimitError from error
             size = min(size * GROWTH, limit)
             continue
+        _guesses[codec] = GUESS_MARGIN * used / max(len(packed), 1)
         found = output[:used]
         return found if used * 2 >= size else found.copy()  # a view would keep all of the output
 

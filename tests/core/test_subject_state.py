@@ -69,11 +69,12 @@ def test_whole_chunks_that_have_run_out_leave_from_the_front() -> None:
         assert state is not None
         state = see(state, number, 100 + number, 0)
     assert state is not None
-    early, late = see(state, 99, 500, 114), see(state, 99, 500, 115)
+    last = 99 + CHUNK_ENTRIES
+    early, late = see(state, 99, 500, last - 1), see(state, 99, 500, last)
     assert early is not None
     assert late is not None
-    assert (early.seen_first, len(early.seen)) == (0, 17 * SEEN.size)
-    assert (late.seen_first, len(late.seen)) == (16, SEEN.size)
+    assert (early.seen_first, len(early.seen)) == (0, (CHUNK_ENTRIES + 1) * SEEN.size)
+    assert (late.seen_first, len(late.seen)) == (CHUNK_ENTRIES, SEEN.size)
     assert [suffix for suffix, _, entries in chunks(state, late) if entries is None] == [b"s0"]
 
 

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 _STATE_FRAME = np.frombuffer(our_schemas().current("subject_state").frame, np.uint8)
-_NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
+NOTIFICATION_FRAME = np.frombuffer(our_schemas().current("notification").frame, np.uint8)
 
 
 class Survivor(NamedTuple):
@@ -176,7 +176,7 @@ class CompiledDecider:
         while True:
             start, why = join(
                 call, TABLES, plan.limits, plan.plans, subjects.index, subjects.policies, subjects.memory,
-                raw.buffer, raw.columns, buffers.scratch, buffers.outputs, _NOTIFICATION_FRAME, start,
+                raw.buffer, raw.columns, buffers.scratch, buffers.outputs, NOTIFICATION_FRAME, start,
             )  # fmt: skip
             if why == DONE:
                 break

@@ -95,6 +95,11 @@ def compiled(function: Function) -> Function:
     return _made(function)
 
 
+def compiled_anew(function: Function) -> Function:
+    """Compile a function in each process: the cache's name does not know of sources outside `streams`."""
+    return _made(function, cache=False)
+
+
 def inner(function: Function) -> Function:
     """Compile a function that only compiled code calls: it gets no way in from Python, which costs time."""
     return _made(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -108,7 +113,7 @@ def inlined(function: Function) -> Function:
 def _made(function: Function, **options: bool) -> Function:
     if numba is None:
         return function
-    made: Any = numba.njit(**_OPTIONS, **options)(function)
+    made: Any = numba.njit(**(_OPTIONS | options))(function)
     template = made.get_call_template
 
     def widened(args: Sequence[Any], kws: dict[str, Any]) -> Any:

@@ -65,6 +65,7 @@ from streams.kernel.compiled.memory import (
     arena_room,
     find_entry,
     has_run_out,
+    may_have_seen,
     new_row,
     touch,
 )
@@ -148,7 +149,10 @@ def _decide_opened(
         touch(memory, row)
         at = memory.row[row, SEEN_AT] + memory.row[row, DROPPED] * SEEN_SIZE
         count = memory.row[row, NEW_SEEN] - memory.row[row, DROPPED]
-        if find_entry(memory.arena, at, count, SEEN_SIZE, seen_key, now) >= 0:
+        if (
+            may_have_seen(memory, row, seen_key)
+            and find_entry(memory.arena, at, count, SEEN_SIZE, seen_key, now) >= 0
+        ):
             if call.number[IS_REPLAY]:
                 return False
             judge(scratch, _DUPLICATE, NO_REASON, of_table.SEEN_RULE, kind, -1, -1)

@@ -20,12 +20,14 @@ from streams.kernel.compiled.types import Bytes, Ints, Longs, whole
 SEEN_SIZE, TOLD_SIZE, CHUNK = SEEN.size, TOLD.size, CHUNK_ENTRIES
 
 SLOT, SEEN_AT, SEEN_ROOM, SEEN_FIRST, SEEN_COUNT, TOLD_AT, TOLD_ROOM, TOLD_FIRST, TOLD_COUNT = range(9)
-STAMP, DROPPED, NEW_SEEN, NEW_TOLD_AT, NEW_TOLD_ROOM, NEW_TOLD, IS_TAINTED = range(9, 16)
-COLUMNS = 16
+STAMP, DROPPED, NEW_SEEN, NEW_TOLD_AT, NEW_TOLD_ROOM, NEW_TOLD, IS_TAINTED, FILTER = range(9, 17)
+FILTER_WORDS = 4
+COLUMNS = FILTER + FILTER_WORDS
 """Columns of `row`: committed places (in the arena), capacities (in entries), number of the first entry, and
 counts; then what the transaction of STAMP stages: entries dropped at the front of seen, entries of seen after
 it (before DROPPED are taken off), the copy of told (-1: none) with its capacity and count, and whether the
-subject has left for the Python path."""
+subject has left for the Python path. FILTER_WORDS of 64 bits have a bit for the hash of every seen entry, and
+maybe of some that left: most events are new, and nothing need be read to know it."""
 
 ROWS, ARENA_USED, GARBAGE, TOUCHED, NOW_STAMP = range(5)
 """Places in `counters`: rows used, arena bytes used and left behind, rows touched by the present transaction,
@@ -64,6 +66,28 @@ def get_told(source: Bytes, at: int) -> tuple[int, int, int, int]:
     """Return code, value, day of the ETA and day decided of the told entry at `at`."""
     eta_day, day = get_number(source, at + 25, 4), get_number(source, at + 29, 4)
     return whole(source[at + 16]), get_u64(source, at + 17), whole(np.int32(eta_day)), whole(np.int32(day))
+
+
+@inlined
+def may_have_seen(memory: MemoryArrays, row: int, key: int) -> bool:
+    """Tell whether a hash may be among the seen entries of a row, staged ones included."""
+    word = FILTER + (key >> 6 & FILTER_WORDS - 1)
+    return bool(memory.row[row, word] >> (key & 63) & 1)
+
+
+@inlined
+def _note_seen(memory: MemoryArrays, row: int, key: int) -> None:
+    memory.row[row, FILTER + (key >> 6 & FILTER_WORDS - 1)] |= whole(1) << (key & 63)
+
+
+@inner
+def _fill_filter(memory: MemoryArrays, row: int) -> None:
+    """Make the filter anew from the committed seen entries."""
+    for word in range(FILTER_WORDS):
+        memory.row[row, FILTER + word] = 0
+    at = memory.row[row, SEEN_AT]
+    for entry in range(memory.row[row, SEEN_COUNT]):
+        _note_seen(memory, row, get_u64(memory.arena, at + entry * SEEN_SIZE))
 
 
 @inner
@@ -126,6 +150,7 @@ def append_seen(
         memory.counters[GARBAGE] += count * SEEN_SIZE
         memory.counters[ARENA_USED] = at + room * SEEN_SIZE
         memory.row[row, SEEN_AT], memory.row[row, SEEN_ROOM] = at, room
+    _note_seen(memory, row, key)
     at = memory.row[row, SEEN_AT] + count * SEEN_SIZE
     at = put_number(arena, at, key, 8)
     at = put_number(arena, at, expires_at, 8)
@@ -191,6 +216,8 @@ def commit(memory: MemoryArrays) -> None:
         memory.row[row, SEEN_FIRST] += dropped
         memory.row[row, SEEN_COUNT] = memory.row[row, NEW_SEEN] - dropped
         memory.counters[GARBAGE] += dropped * SEEN_SIZE
+        if dropped:
+            _fill_filter(memory, row)
         if memory.row[row, NEW_TOLD_AT] >= 0:
             memory.counters[GARBAGE] += memory.row[row, TOLD_ROOM] * TOLD_SIZE
             memory.row[row, TOLD_AT] = memory.row[row, NEW_TOLD_AT]
@@ -223,6 +250,7 @@ def replace(
     memory.row[row, TOLD_AT] = at
     memory.counters[ARENA_USED] = put_bytes(memory.arena, at, told, 0, told.size)
     memory.row[row, STAMP] = -1
+    _fill_filter(memory, row)
 
 
 @compiled

@@ -57,15 +57,32 @@ def compress_plainly(words: Words) -> None:
 
 
 def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Write the instructions of `compress_by_instructions`; vectors hold their first word in the top lane."""
+    """Write a call of `_block`, made once per module.
+
+    A function of its own, never inlined: the instructions have the old encoding, and each waits a hundred
+    cycles where the upper halves of registers are in use. Before a call the compiler clears them.
+    """
     from llvmlite import ir
 
-    word, vector = ir.IntType(32), ir.VectorType(ir.IntType(32), 4)
     array = context.make_array(signature.args[0])(context, builder, value=arguments[0])
+    kind = ir.FunctionType(ir.VoidType(), [array.data.type])
+    block = builder.module.globals.get("notifier.sha1_block")
+    if block is None:
+        block = ir.Function(builder.module, kind, "notifier.sha1_block")
+        block.linkage = "internal"
+        block.attributes.add("noinline")
+        _block(ir, ir.IRBuilder(block.append_basic_block()), block.args[0])
+    builder.call(block, [array.data])
+    return context.get_dummy_value()
+
+
+def _block(ir: Any, builder: Any, words: Any) -> None:
+    """Write the body of a function over a pointer to `words`; a vector's first word is in its top lane."""
+    word, vector = ir.IntType(32), ir.VectorType(ir.IntType(32), 4)
     turned = ir.Constant(ir.VectorType(word, 4), [3, 2, 1, 0])
 
     def place(index: int) -> Any:
-        at = builder.gep(array.data, [ir.Constant(ir.IntType(64), index)])
+        at = builder.gep(words, [ir.Constant(ir.IntType(64), index)])
         return builder.bitcast(at, vector.as_pointer())
 
     def turn(value: Any) -> Any:
@@ -77,14 +94,11 @@ def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         known = builder.module.globals.get(name)
         return builder.call(known or ir.Function(builder.module, kind, name), operands)
 
-    def load(index: int) -> Any:
-        return turn(builder.load(place(index), align=4))
-
     top = ir.Constant(word, 3)
-    last = builder.gep(array.data, [ir.Constant(ir.IntType(64), STATE + 4)])
+    last = builder.gep(words, [ir.Constant(ir.IntType(64), STATE + 4)])
     e = builder.insert_element(ir.Constant(vector, [0] * 4), builder.load(last), top)
-    message = [load(index) for index in range(0, BLOCK_WORDS, 4)]
-    state = before = first = load(STATE)
+    message = [turn(builder.load(place(index), align=4)) for index in range(0, BLOCK_WORDS, 4)]
+    state = before = first = turn(builder.load(place(STATE), align=4))
     for step in range(SCHEDULE_WORDS // 4):
         if step >= 4:
             mixed = instruction("sha1msg1", message[step - 4], message[step - 3])
@@ -94,7 +108,7 @@ def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         before, state = state, instruction("sha1rnds4", state, added, ir.Constant(ir.IntType(8), step // 5))
     builder.store(turn(builder.add(state, first)), place(STATE), align=4)
     builder.store(builder.extract_element(instruction("sha1nexte", before, e), top), last)
-    return context.get_dummy_value()
+    builder.ret_void()
 
 
 def _by_instructions() -> Callable[[Words], None]:

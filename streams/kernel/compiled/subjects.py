@@ -83,9 +83,10 @@ class PackedSubjects:
     @property
     def memory(self) -> MemoryArrays:
         """Return the memory as it is now; not to be kept across a change."""
+        rows = self._memory_rows.array
         return MemoryArrays(
             self._memory_arena.array,
-            self._memory_rows.array.reshape(-1, of_memory.COLUMNS),
+            rows[: rows.size // of_memory.COLUMNS * of_memory.COLUMNS].reshape(-1, of_memory.COLUMNS),
             self._touched.array,
             self._memory_counters,
         )

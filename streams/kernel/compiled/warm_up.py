@@ -3,6 +3,8 @@
 Imports the modules beside it. Read next: `decider.py`.
 """
 
+from collections.abc import Callable
+
 from streams.core.codes import Direction, Purposes, TransactionStatus
 from streams.core.consent import Consent, ConsentState, Holder
 from streams.core.events import BankTransaction
@@ -35,7 +37,7 @@ def is_compiled() -> bool:
     return (cache_folder() / _DONE).exists()
 
 
-def warm_up() -> None:
+def warm_up(make_decider: Callable[[Setup, PackedSubjects], CompiledDecider] = CompiledDecider) -> None:
     """Compile or load every function of the path. Raises OSError where the cache cannot be written."""
     key = b"made:up"
     consent = Consent("c", 1, Purposes.RECEIPT, 4, Direction.BOTH, "p", 0, 2, None, "n", "h", "en", "UTC")
@@ -45,7 +47,7 @@ def warm_up() -> None:
     event = encode_event(BankTransaction("e", "made:up", 1, TransactionStatus.POSTED, 1, "EUR", "l"))
     batch = RecordBatch(BANK_TRANSACTIONS, 0, [0], [0], [key], [event], [()], 0, 1)
     setup = Setup("a", 0, 1, 1, make_policy(), 1024, bytes, False, 1024)
-    result = CompiledDecider(setup, subjects).decide([batch], _NoView(), 0, 1)
+    result = make_decider(setup, subjects).decide([batch], _NoView(), 0, 1)
     assert result.encoded is not None
     subjects.commit(result.encoded.stamp)
     subjects.set_state(key, subjects.state(key))

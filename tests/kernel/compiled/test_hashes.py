@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams.core.ids import notification_id
 from streams.kernel.compiled import hashes, sha1
-from streams.kernel.compiled.jit import compiled
+from streams.kernel.compiled.jit import compiled_anew
 from streams.wire import partition
 from tests.kernel.compiled.arrays import array_of
 
@@ -80,12 +80,12 @@ def test_a_long_text_of_many_blocks() -> None:
     assert uuid5(f"u\x1fs\x1fk\x1f{text}".encode()) == notification_id("u", "s", "k", text).encode()
 
 
-@compiled
+@compiled_anew
 def by_instructions(words: sha1.Words) -> None:
     sha1.compress(words)
 
 
-@compiled
+@compiled_anew
 def plainly(words: sha1.Words) -> None:
     sha1.compress_plainly(words)
 
