@@ -1,7 +1,8 @@
 """Restore of many consents: how fast the worker reads `consent.state` back, and how much memory it takes.
 
 Writes the state directly, as a worker before would have left it, then starts the worker and reads progress
-from `/metrics`. Subjects have 20 distinct policies; one in twenty is a joint account of two holders.
+from `/metrics`. By default subjects have 20 distinct policies, and one in twenty is a joint account of two
+holders; `--policies` and `--joint-every` take others.
 """
 
 import argparse
@@ -38,7 +39,7 @@ WANTED_PER_S = 100_000
 WANTED_RSS_MIB = 1_536
 DAY_MS = 86_400_000
 LEVELS = (DetailLevel.ACTIVITY_ONLY, DetailLevel.AMOUNT, DetailLevel.AMOUNT_MERCHANT, DetailLevel.FULL)
-MINIMUMS = (None, 100, 500, 1_000, 5_000)
+POLICIES = 20
 JOINT_EVERY = 20
 
 
@@ -56,17 +57,20 @@ class Load(NamedTuple):
         return self.subjects / self.restore_s if self.restore_s else 0.0
 
 
-def states(subjects: int, now_ms: int) -> Iterator[tuple[bytes, bytes]]:
-    """Give key and value of every subject's consent state."""
+def states(
+    subjects: int, now_ms: int, policies: int = POLICIES, joint_every: int = JOINT_EVERY
+) -> Iterator[tuple[bytes, bytes]]:
+    """Give key and value of every consent state; every `joint_every`-th (0: none) has two holders."""
     for number in range(subjects):
         subject = f"bank:{number:08d}"
-        users = (f"user:{number:08d}", f"user:{number:08d}b")[: 2 if number % JOINT_EVERY == 0 else 1]
-        holders = tuple(Holder(user, (_consent(number, user, now_ms),)) for user in users)
+        is_joint = joint_every and number % joint_every == 0
+        users = (f"user:{number:08d}", f"user:{number:08d}b")[: 2 if is_joint else 1]
+        policy = number * 7 % policies
+        holders = tuple(Holder(user, (_consent(policy, user, now_ms),)) for user in users)
         yield subject.encode(), encode_consent_state(ConsentState(subject, holders, request_offset=-1))
 
 
-def _consent(number: int, user: str, now_ms: int) -> Consent:
-    policy = number * 7 % (len(LEVELS) * len(MINIMUMS))
+def _consent(policy: int, user: str, now_ms: int) -> Consent:
     return Consent(
         consent_id=f"consent:{user}",
         version=1,
@@ -81,7 +85,7 @@ def _consent(number: int, user: str, now_ms: int) -> Consent:
         notice_hash="0" * 64,
         locale="de-DE",
         timezone="Europe/Berlin",
-        preferences=Preferences(min_amount_minor=MINIMUMS[policy // len(LEVELS)]),
+        preferences=Preferences(min_amount_minor=policy // len(LEVELS) * 100 or None),
     )
 
 
@@ -89,13 +93,18 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Declare the command's arguments."""
     parser = commands.add_parser(COMMAND, help="time the restore of many consents", description=__doc__)
     parser.add_argument("--subjects", type=int, default=2_000_000)
+    parser.add_argument("--policies", type=int, default=POLICIES, help="distinct ones")
+    parser.add_argument("--joint-every", type=int, default=JOINT_EVERY, metavar="N", help="0: none is joint")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and tell; 0 if the load was fast and small enough, else 1."""
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        load = _measure(arguments.subjects, Path(scratch))
+        values = states(
+            arguments.subjects, time.time_ns() // 10**6, arguments.policies, arguments.joint_every
+        )
+        load = _measure(arguments.subjects, values, Path(scratch))
     is_fast, is_small = load.subjects_per_s >= WANTED_PER_S, load.peak_rss_mb <= WANTED_RSS_MIB
     summary = {
         **load._asdict(),
@@ -113,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if is_fast and is_small else 1
 
 
-def _measure(subjects: int, folder: Path) -> Load:
+def _measure(subjects: int, values: Iterator[tuple[bytes, bytes]], folder: Path) -> Load:
     with closing(socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -131,7 +140,6 @@ def _measure(subjects: int, folder: Path) -> Load:
     with start_broker(folder / "broker", fresh=True, partitions=PARTITIONS) as broker:
         stage = Stage(Cluster(broker.bootstrap), folder)
         stage.cluster.create({topic.name: topic.config for topic in TOPICS})
-        values = states(subjects, time.time_ns() // 10**6)
         stage.cluster.fill(CONSENT_STATE, values, lambda done: progress_line("publishing", done, subjects))
         process = start(worker, stage)
         try:

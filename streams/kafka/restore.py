@@ -13,7 +13,7 @@ from streams.kafka.connection import client_options
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
 
-FETCH_BYTES = 8 << 20
+FETCH_BYTES = 1 << 20  # unpacked it is ten times that, for every partition that is restored at a time
 POLL_MS = 500
 
 
