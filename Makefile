@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TREES := $(wildcard streams verifier tests bench tools)
 
-.PHONY: help install demo test check format bench lock clean
+.PHONY: help install demo test check format bench guard lock clean
 
 # show this list
 help:
@@ -59,6 +59,10 @@ format: $(STAMP)
 # throughput, memory and processor time beside a naive agent; options in BENCH_ARGS
 bench: $(STAMP)
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+# fail if the worker has become slower than that of the commit before, within 90 s
+guard: $(STAMP)
+	@$(BIN)/python -m bench guard --against HEAD~1
 
 # pin all dependencies of all extras anew, with hashes and without addresses
 lock: $(STAMP)

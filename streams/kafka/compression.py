@@ -43,7 +43,7 @@ def pack(records: memoryview) -> Packed:
 
 
 def lz4_frame(data: bytes | bytearray | memoryview) -> bytes:
-    """Return data packed at lz4's fast level, in independent blocks of 64 KiB: Kafka reads no others.
+    """Return data packed at lz4's fast level, in independent blocks, the only ones that Kafka reads.
 
     Source: LZ4 frame format 1.6.
     """
