@@ -30,7 +30,7 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_REQUESTS, TOPICS
 
 COMMAND = "guard"
 RATIO = 0.7
-"""Below this share of the old tree's events per CPU second the guard fails; rounds differ by up to a fifth."""
+"""Below this share of the old tree's events per CPU second the guard fails; rounds differ by a fifth."""
 EVENTS = 1_000_000
 WARMUP_EVENTS = 50_000
 ROUND_LIMIT_S = 9.0
