@@ -49,7 +49,7 @@ check: $(STAMP)
 	@$(BIN)/mypy $(TREES)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/notifier schema check
-	@$(BIN)/python -m pytest --quiet -m "not broker and not faults and not interop and not data" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --quiet -m "not broker and not faults and not interop and not kernel and not data" $(PYTEST_ARGS)
 
 # rewrite the sources in the one accepted format
 format: $(STAMP)
