@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
@@ -98,7 +98,8 @@ class TransactionalProducer:
         try:
             async with asyncio.timeout(self._timeout_s):
                 ends = await self._run(producer, writes, offsets, group_id)
-        except (ProducerFenced, InvalidProducerEpoch) as error:
+        except (ProducerFenced, InvalidProducerEpoch, IllegalOperation) as error:
+            # a send after the fence was met elsewhere in the transaction is called illegal
             await self.close()
             raise FencedError(
                 f"transactional id {self._id}: another worker owns this partition number now"
