@@ -89,17 +89,30 @@ class Cluster:
         """The offsets that a group has committed of each partition; 0 where it has none yet.
 
         A consumer that never joins asks, not the admin client: librdkafka 2.12 crashes the process when its
-        list_consumer_group_offsets is answered with an error, as while the coordinator starts.
+        list_consumer_group_offsets is answered with an error, as while the coordinator starts. It asks with
+        read_uncommitted, which gives the last committed offsets at once; with the default it asks again and
+        again while a transaction with offsets is open, which a busy contender's always is.
         """
         if group not in self._askers:
-            options = {"bootstrap.servers": self.bootstrap, "group.id": group, "enable.auto.commit": False}
-            self._askers[group] = asker = Consumer({**options, "log_level": QUIET})
+            self._askers[group] = asker = Consumer(
+                {
+                    "bootstrap.servers": self.bootstrap,
+                    "group.id": group,
+                    "enable.auto.commit": False,
+                    "isolation.level": "read_uncommitted",
+                    "log_level": QUIET,
+                }
+            )
             _never_close(asker)
         wanted = [TopicPartition(topic, partition) for partition in range(self.partitions)]
         found = self._askers[group].committed(wanted, timeout=ASK_S)
         if fault := next((place.error for place in found if place.error), None):
             raise KafkaException(fault)
         return [max(place.offset, 0) for place in found]
+
+    def find_coordinator(self, group: str, topic: str) -> None:
+        """Ask about a group until there is an answer: the first takes seconds on a broker that keeps no offsets yet."""
+        _patiently(lambda: self.committed(group, topic))
 
     def progress(self, group: str, topic: str) -> int:
         """How many events a group has committed; 0 while the broker does not know it."""

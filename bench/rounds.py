@@ -80,6 +80,7 @@ Show = Callable[[str, int, int], None]
 def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show: Show) -> Round:
     """Time one contender from a clean start; `show` is told its name, events done and events wanted."""
     contender.reset(stage)
+    stage.cluster.find_coordinator(contender.group, BANK_TRANSACTIONS)
     process = start(contender, stage)
     meter = Meter(process.pid)
     try:

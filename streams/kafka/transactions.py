@@ -98,21 +98,21 @@ class TransactionalProducer:
         try:
             async with asyncio.timeout(self._timeout_s):
                 ends = await self._run(producer, writes, offsets, group_id)
-        except (ProducerFenced, InvalidProducerEpoch, IllegalOperation) as error:
-            # a send after the fence was met elsewhere in the transaction is called illegal
-            await self.close()
-            raise FencedError(
-                f"transactional id {self._id}: another worker owns this partition number now"
-            ) from error
         except (
             KafkaError,
+            IllegalOperation,
             TimeoutError,
             RuntimeError,
             AssertionError,
         ) as error:  # aiokafka's state machine asserts after a fatal error
+            cause = _cause(producer, error)
             await self.close()
+            if isinstance(cause, ProducerFenced | InvalidProducerEpoch):
+                raise FencedError(
+                    f"transactional id {self._id}: another worker owns this partition number now"
+                ) from error
             raise OutcomeUnknownError(
-                f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back"
+                f"transactional id {self._id}: {type(cause).__name__} in a transaction; reading back"
             ) from error
         self._records += sum(map(len, writes))
         if self._records > self._max_records:
@@ -149,6 +149,16 @@ class TransactionalProducer:
     @property
     def _timeout_s(self) -> float:
         return self._settings.transaction_timeout_ms / 1000
+
+
+def _cause(producer: AIOKafkaProducer, error: Exception) -> BaseException:
+    """Tell what ended a transaction: what comes after that in it is only called illegal.
+
+    Reading aiokafka's own future also keeps asyncio from logging it as never looked at.
+    """
+    end = producer._txn_manager._transaction_waiter  # noqa: SLF001  # aiokafka has no other way to ask
+    found = end.exception() if end.done() and not end.cancelled() else None
+    return found if found is not None and isinstance(error, IllegalOperation) else error
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

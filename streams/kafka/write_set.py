@@ -84,6 +84,7 @@ class WriteSet:
             for builder in _builders(producer, parts):
                 builder.close()
                 future = await producer.send_batch(builder, slot[0], partition=slot[1])
+                future.add_done_callback(_look_at)
                 sent.append((slot, builder.record_count(), future))
         ends: dict[Slot, int] = {}
         for (slot, count, _), metadata in zip(
@@ -91,6 +92,12 @@ class WriteSet:
         ):
             ends[slot] = metadata.offset + count
         return ends
+
+
+def _look_at(future: asyncio.Future[RecordMetadata]) -> None:
+    """Read what failed, for a batch that nobody awaits since another one failed first: asyncio logs it if not."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _builders(producer: AIOKafkaProducer, parts: Sequence[Record | Encoded]) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bench import guard
 from bench.guard import RATIO, resolve, run, unpack, verdict
 from bench.rounds import Round
+from tests.broken.apply import ROOT, patched_tree
 
 
 def measured(*, events: int = 1_000, faults: tuple[str, ...] = ()) -> Round:
@@ -49,6 +51,17 @@ def test_a_tree_before_that_does_not_run_is_no_failure_but_this_one_is() -> None
     assert guard._fault("A", measured(events=0))
     with pytest.raises(RuntimeError, match="this tree does not run: it ended"):
         guard._fault("B", measured(faults=("it ended",)))
+
+
+@pytest.mark.broker
+@pytest.mark.kernel
+@pytest.mark.timeout(150)
+def test_a_build_that_decides_three_times_is_caught(tmp_path: Path) -> None:
+    slower = patched_tree("guard-decides-thrice.patch", tmp_path)
+    trees = {"A": guard._contender("before", ROOT), "B": guard._contender("thrice", slower)}
+    figures = guard._compare(trees, tmp_path, 600_000, RATIO, time.monotonic() + 60)
+    assert isinstance(figures, dict)
+    assert verdict(figures["A"], figures["B"]).is_slower
 
 
 def test_an_unknown_commit_is_said_loudly_and_passes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,18 +1,20 @@
 """A transaction holds all or nothing, whatever aiokafka would make of it."""
 
 import asyncio
+import gc
 import random
 from collections.abc import Awaitable, Callable
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import IllegalOperation, TopicAuthorizationFailedError
 from aiokafka.producer.transaction_manager import TransactionManager
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker
 from streams.kafka.transactions import TransactionalProducer
-from streams.kafka.write_set import WriteSet
+from streams.kafka.write_set import Slot, WriteSet
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_STATE, DECISIONS
 
@@ -104,6 +106,64 @@ def test_a_second_owner_fences_the_first(settings: Settings) -> None:
         seen = await committed_values(settings)
         assert b"owner" in seen
         assert b"zombie" not in seen
+
+    run(story)
+
+
+class SentAfterTheError(WriteSet):
+    """Hands its batches over once the transaction has met an error elsewhere; aiokafka calls that illegal."""
+
+    async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
+        while producer._txn_manager.is_in_transaction():
+            await asyncio.sleep(0)
+        return await super().send(producer)
+
+
+class RefusedFirst(WriteSet):
+    """Meets an error that ends the transaction, though not the producer, before its batches are handed over."""
+
+    async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
+        producer._txn_manager.error_transaction(TopicAuthorizationFailedError("t"))
+        return await super().send(producer)
+
+
+@pytest.mark.broker
+def test_a_send_after_the_fence_was_met_by_the_offsets_is_a_fence_and_leaves_nothing_to_log(
+    settings: Settings,
+) -> None:
+    async def story() -> None:
+        logged: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
+        first, second = (TransactionalProducer(settings, "late", 0) for _ in range(2))
+        await first.open()
+        await first.transact([writes(b"in time")], {OFFSET: 4}, settings.app_id)
+        await second.open()
+        late = SentAfterTheError()
+        late.add(DECISIONS, 0, b"k", b"late zombie")
+        with pytest.raises(FencedError) as raised:
+            await first.transact([late], {OFFSET: 5}, settings.app_id)
+        assert isinstance(raised.value.__cause__, IllegalOperation)
+        await second.close()
+        assert b"late zombie" not in await committed_values(settings)
+        del first, second, raised
+        gc.collect()
+        await asyncio.sleep(0)
+        assert logged == []
+
+    run(story)
+
+
+@pytest.mark.broker
+def test_a_send_after_another_error_is_no_fence_and_is_named_by_that_error(settings: Settings) -> None:
+    async def story() -> None:
+        producer = TransactionalProducer(settings, "refused-first", 0)
+        await producer.open()
+        refused = RefusedFirst()
+        refused.add(DECISIONS, 0, b"k", b"refused first")
+        with pytest.raises(OutcomeUnknownError, match="TopicAuthorizationFailedError"):
+            await producer.transact([refused], {OFFSET: 5}, settings.app_id)
+        assert not producer.is_open
+        assert b"refused first" not in await committed_values(settings)
 
     run(story)
 
