@@ -95,7 +95,7 @@ class WriteSet:
 
 
 def _look_at(future: asyncio.Future[RecordMetadata]) -> None:
-    """Read what failed, for a batch that nobody awaits since another one failed first: asyncio logs it if not."""
+    """Read why a batch failed that nobody awaits, since another one failed first: asyncio would log it."""
     if not future.cancelled():
         future.exception()
 

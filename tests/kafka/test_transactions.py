@@ -114,13 +114,13 @@ class SentAfterTheError(WriteSet):
     """Hands its batches over once the transaction has met an error elsewhere; aiokafka calls that illegal."""
 
     async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
-        while producer._txn_manager.is_in_transaction():
+        while producer._txn_manager.is_in_transaction():  # noqa: ASYNC110  # aiokafka has no event for it
             await asyncio.sleep(0)
         return await super().send(producer)
 
 
 class RefusedFirst(WriteSet):
-    """Meets an error that ends the transaction, though not the producer, before its batches are handed over."""
+    """Meets an error that ends the transaction, not the producer, before its batches are handed over."""
 
     async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
         producer._txn_manager.error_transaction(TopicAuthorizationFailedError("t"))
