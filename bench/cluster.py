@@ -111,7 +111,7 @@ class Cluster:
         return [max(place.offset, 0) for place in found]
 
     def find_coordinator(self, group: str, topic: str) -> None:
-        """Ask about a group until it is answered: that takes seconds on a broker that keeps no offsets yet."""
+        """Ask about a group until it is answered: it takes seconds on a broker that keeps no offsets yet."""
         _patiently(lambda: self.committed(group, topic))
 
     def progress(self, group: str, topic: str) -> int:
