@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.kafka.committer import Committer
-from streams.kafka.committers.at_least_once import AtLeastOnceCommitter, OffsetCommit
+from streams.kafka.committers.at_least_once import AtLeastOnceCommitter
 from streams.kafka.committers.exactly_once import ExactlyOnceCommitter
+from streams.kafka.committers.offset_commits import OffsetCommit, OffsetCommits
 from streams.kafka.partition_owner import Connections, PartitionOwner
 from streams.kafka.partition_store import PartitionStore
 from streams.kafka.partition_task import PartitionTask
@@ -22,6 +23,8 @@ from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import EVENT_TOPICS
 
 log = logging.getLogger(__name__)
+
+OFFSETS_DEADLINE_S = 2.0  # without them the next owner goes on from the position markers
 
 
 class Carrier:
@@ -41,7 +44,7 @@ class Carrier:
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._shared = shared
-        self._commit_offsets = commit_offsets
+        self._offset_commits = OffsetCommits(commit_offsets)
         self._highwater = highwater
         self._on_failure = on_failure
         self._plain: AIOKafkaProducer | None = None
@@ -93,6 +96,7 @@ class Carrier:
         tasks, self._tasks = self._tasks, {}
         deadline_s = self._shared.settings.drain_timeout_s
         owners = await asyncio.gather(*(task.close(deadline_s) for task in tasks.values()))
+        await self._offset_commits.settle(OFFSETS_DEADLINE_S)
         for owner in owners:
             self._frozen[owner.partition] = owner.store
         self._fetched.clear()
@@ -133,7 +137,7 @@ class Carrier:
 
     def _committer(self, producer: TransactionalProducer) -> Committer:
         if self._plain is not None:
-            return AtLeastOnceCommitter(self._plain, self._commit_offsets)
+            return AtLeastOnceCommitter(self._plain, self._offset_commits)
         return ExactlyOnceCommitter(producer, self._shared.settings.app_id)
 
     def _records_left(self, partition: int) -> Callable[[str], int]:

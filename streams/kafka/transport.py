@@ -4,6 +4,8 @@ Faust keeps membership, assignment and lifecycle; offsets, backpressure and comm
 replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002):
 - a fetch gives one Faust message per partition, holding all its RecordBatch values, instead of one per
   record;
+- the group member runs on the app's loop, not in a thread of its own: two busy threads wait for each other's
+  interpreter lock at every answer of Kafka (decision record 0006);
 - `commit` does nothing: a Faust ack says that an agent returned, not that a transaction was committed;
 - partition tasks end before Faust forgets what it was reading;
 - partitions whose task has enough waiting are left out of the next fetch;
@@ -11,7 +13,8 @@ replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002
   assignor. May import kernel. Read next: `streams/agents/app.py`.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, cast
 
 import aiokafka
@@ -20,6 +23,7 @@ from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import maybe_async
 
 from streams.kafka.connection import client_options
 from streams.kernel.record_batch import RecordBatch
@@ -38,9 +42,27 @@ class Fetched(NamedTuple):
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """The thread that owns the group member; `app` is `streams.agents.app.NotifierApp`."""
+    """What owns the group member, a thread to Faust; `app` is `streams.agents.app.NotifierApp`."""
 
     app: Any
+
+    async def start(self) -> None:
+        """Start as a task of the app's loop, which is `thread_loop` too."""
+        self._thread_started.set()
+        self._thread_running = running = self.parent_loop.create_future()
+        self._serving = self.parent_loop.create_task(self._serve(), name="group-member")
+        self._serving.add_done_callback(_look_at)
+        try:
+            await running
+        finally:
+            self._thread_running = None
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call at once: it is the same loop."""
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Leave the loop's other tasks alone: they are the app's."""
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002 - Faust's signature
         conf = self.app.conf
@@ -128,7 +150,7 @@ class BatchConsumer(driver.Consumer):
     _thread: BatchConsumerThread
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return BatchConsumerThread(self, loop=self.loop, thread_loop=self.loop, beacon=self.beacon)
 
     def commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> Awaitable[None]:
         """Commit offsets as the group member; see `BatchConsumerThread.commit_offsets`."""
@@ -207,3 +229,9 @@ class BatchTransport(driver.Transport):
     """Transport with our consumer; everything else is Faust's."""
 
     Consumer = BatchConsumer
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Read how it ended, which Faust has told by then: asyncio would log it again."""
+    if not task.cancelled():
+        task.exception()

@@ -1,10 +1,10 @@
-"""Outputs, then states, then offsets, each acknowledged before the next.
+"""Outputs, then states, each acknowledged before the next; then offsets, which nothing waits for.
 
 Cheaper than a transaction; a crash in between repeats outputs, equal to the first. Consent folds never come
-this way: they are transactional whatever the guarantee (DESIGN section 5).
+this way: they are transactional whatever the guarantee (DESIGN section 5). Read next: `exactly_once.py`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,29 +12,29 @@ from aiokafka.errors import KafkaError
 from streams.errors import OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.committer import Ends
+from streams.kafka.committers.offset_commits import OffsetCommits
 from streams.kafka.write_set import WriteSet
-
-OffsetCommit = Callable[[Mapping[TopicPartition, int]], Awaitable[None]]
 
 
 class AtLeastOnceCommitter:
-    """Commits through a producer that the worker's partitions share, and the member's own offsets."""
+    """Commits through a producer and offsets that the worker's partitions share."""
 
-    def __init__(self, producer: AIOKafkaProducer, commit_offsets: OffsetCommit) -> None:
+    def __init__(self, producer: AIOKafkaProducer, offset_commits: OffsetCommits) -> None:
         self._producer = producer
-        self._commit_offsets = commit_offsets
+        self._offset_commits = offset_commits
 
     async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
         """Commit one result; see `committer.Committer.commit`."""
+        self._offset_commits.check()
         ends: dict[tuple[str, int], int] = {}
         try:
             for stage in stages:
                 if len(stage):
                     ends.update(await stage.send(self._producer))
                     await reach("after_stage")
-            await self._commit_offsets(offsets)
         except (KafkaError, TimeoutError) as error:
             raise OutcomeUnknownError(
-                f"{type(error).__name__} between outputs and offsets; reading back what happened"
+                f"{type(error).__name__} between outputs and states; reading back what happened"
             ) from error
+        self._offset_commits.note(offsets)
         return ends
