@@ -4,11 +4,12 @@ May import the Kafka client only. Read next: `encoded_batch.py`, then `committer
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from streams.kafka.compression import Packed
@@ -27,6 +28,23 @@ class Encoded:
     records: Packed
     count: int
     timestamp_ms: int
+
+
+class Batch(Protocol):
+    """A record batch on its way, as aiokafka has it."""
+
+    def close(self) -> None:
+        """Take no more records."""
+
+    def record_count(self) -> int:
+        """Return how many records it has."""
+
+    def _set_producer_state(self, producer_id: int, producer_epoch: int, base_sequence: int) -> None: ...
+
+    def _build(self) -> bytearray: ...
+
+
+Slotted = tuple[Slot, Batch]
 
 
 class WriteSet:
@@ -71,21 +89,33 @@ class WriteSet:
     def __len__(self) -> int:
         return self._count
 
+    def batches(
+        self, make_builder: Callable[[], BatchBuilder], *, is_transactional: bool
+    ) -> Iterator[Slotted]:
+        """Yield everything as closed record batches, each with its slot, those of a slot in order.
+
+        Args:
+            make_builder: gives an empty batch that takes records.
+            is_transactional: whether a transaction will hold them.
+        """
+        for slot, parts in self._parts.items():
+            for batch in _batches(make_builder, parts, is_transactional=is_transactional):
+                batch.close()
+                yield slot, batch
+
     async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
         """Send everything and wait for every acknowledgement; return where the writes ended, by slot.
 
-        Every batch's future is looked at: aiokafka would commit a transaction whose batch failed.
+        Every batch's future is looked at: aiokafka tells of a failed one nowhere else.
 
         Raises:
             aiokafka.errors.KafkaError: a batch was not acknowledged.
         """
         sent: list[tuple[Slot, int, asyncio.Future[RecordMetadata]]] = []
-        for slot, parts in self._parts.items():
-            for builder in _builders(producer, parts):
-                builder.close()
-                future = await producer.send_batch(builder, slot[0], partition=slot[1])
-                future.add_done_callback(_look_at)
-                sent.append((slot, builder.record_count(), future))
+        for slot, batch in self.batches(producer.create_batch, is_transactional=False):
+            future = await producer.send_batch(batch, slot[0], partition=slot[1])
+            future.add_done_callback(_look_at)
+            sent.append((slot, batch.record_count(), future))
         ends: dict[Slot, int] = {}
         for (slot, count, _), metadata in zip(
             sent, await asyncio.gather(*(future for _, _, future in sent)), strict=True
@@ -100,33 +130,27 @@ def _look_at(future: asyncio.Future[RecordMetadata]) -> None:
         future.exception()
 
 
-def _builders(producer: AIOKafkaProducer, parts: Sequence[Record | Encoded]) -> Iterator[Any]:
-    """Yield as few batches as the producer's batch size and encoded ones in between allow, in order.
+def _batches(
+    make_builder: Callable[[], BatchBuilder], parts: Sequence[Record | Encoded], *, is_transactional: bool
+) -> Iterator[Batch]:
+    """Yield as few batches as the builder's batch size and encoded ones in between allow, in order.
 
     A record larger than the batch size gets a batch of its own.
     """
-    builder: Any = None
+    builder: BatchBuilder | None = None
     for part in parts:
         if isinstance(part, Encoded):
             if builder is not None:
                 yield builder
             builder = None
-            yield EncodedBatch(
-                part.records, part.count, part.timestamp_ms, is_transactional=_is_transactional(producer)
-            )
+            yield EncodedBatch(part.records, part.count, part.timestamp_ms, is_transactional=is_transactional)
             continue
         key, value, headers = part
         if builder is None:
-            builder = producer.create_batch()
+            builder = make_builder()
         if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             yield builder
-            builder = producer.create_batch()
+            builder = make_builder()
             builder.append(timestamp=None, key=key, value=value, headers=headers)
     if builder is not None:
         yield builder
-
-
-def _is_transactional(producer: AIOKafkaProducer) -> bool:
-    """Tell whether the producer has a transactional id, as its `create_batch` does."""
-    manager = producer._txn_manager  # noqa: SLF001  # aiokafka has no other way to ask
-    return manager is not None and manager.transactional_id is not None

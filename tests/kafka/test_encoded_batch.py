@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from streams.kafka.broker import RunningBroker
 from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch
+from streams.kafka.transaction_requests import TransactionRequests
 from streams.kafka.transactions import producer_options
 from streams.kafka.write_set import WriteSet
 from streams.settings import Settings
@@ -148,6 +149,25 @@ def test_a_write_set_counts_encoded_records() -> None:
 # -- with a broker -----------------------------------------------------------------------------------------
 
 
+async def write_in_transaction(
+    settings: Settings, name: str, writes: WriteSet, *, is_kept: bool
+) -> dict[tuple[str, int], int]:
+    """Write with a producer of its own; what is not kept is undone by the next one's start."""
+    requests = TransactionRequests(settings, name)
+    await requests.start()
+    try:
+        batches = list(
+            writes.batches(lambda: BatchBuilder(1 << 20, 0, is_transactional=True), is_transactional=True)
+        )
+        await requests.add_partitions({slot: None for slot, _ in batches})
+        ends = await requests.produce(batches)
+        if is_kept:
+            await requests.commit()
+        return ends
+    finally:
+        await requests.close()
+
+
 @pytest.mark.broker
 @pytest.mark.parametrize("kind", ["plain", "idempotent", "transactional"])
 def test_encoded_batches_arrive_in_the_order_in_which_they_were_added(
@@ -168,24 +188,18 @@ def test_encoded_batches_arrive_in_the_order_in_which_they_were_added(
         return writes
 
     async def story() -> list[dict[tuple[str, int], int]]:
-        options = producer_options(Settings.from_env({}, kafka=broker.bootstrap, app_id="encoded"))
+        settings = Settings.from_env({}, kafka=broker.bootstrap, app_id="encoded")
         if kind == "transactional":
-            options["transactional_id"] = topic
-        options["enable_idempotence"] = kind != "plain"
-        producer = AIOKafkaProducer(**options)
+            return [
+                await write_in_transaction(settings, topic, write(first), is_kept=is_kept)
+                for first, is_kept in ((0, True), (5000, False), (2006, True))
+            ]
+        producer = AIOKafkaProducer(**producer_options(settings), enable_idempotence=kind != "plain")
         await producer.start()
-        ends = []
         try:
-            for first, is_kept in ((0, True), (5000, kind != "transactional"), (2006, True)):
-                if kind != "transactional":
-                    ends.append(await write(first).send(producer))
-                    continue
-                await producer.begin_transaction()
-                ends.append(await write(first).send(producer))
-                await (producer.commit_transaction() if is_kept else producer.abort_transaction())
+            return [await write(first).send(producer) for first in (0, 5000, 2006)]
         finally:
             await producer.stop()
-        return ends
 
     ends = asyncio.run(asyncio.wait_for(story(), 60))
     one, marker = 2006, int(kind == "transactional")

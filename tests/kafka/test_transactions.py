@@ -3,17 +3,17 @@
 import asyncio
 import gc
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import IllegalOperation, TopicAuthorizationFailedError
-from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker
-from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.transaction_requests import SEQUENCE_LIMIT, TransactionRequests
+from streams.kafka.transactions import TransactionalProducer, _builder
 from streams.kafka.write_set import Slot, WriteSet
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_STATE, DECISIONS
@@ -46,6 +46,19 @@ async def committed_values(settings: Settings) -> list[bytes]:
             fetched = (await consumer.getmany(tp, timeout_ms=300)).get(tp, [])
             values.extend(record.value[:20] for record in fetched)
         return values
+    finally:
+        await consumer.stop()
+
+
+async def end_offset(settings: Settings) -> int:
+    """Return the partition's end, markers included."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka)
+    await consumer.start()
+    try:
+        found: int = (await consumer.end_offsets([TopicPartition(DECISIONS, 0)]))[
+            TopicPartition(DECISIONS, 0)
+        ]
+        return found
     finally:
         await consumer.stop()
 
@@ -110,26 +123,9 @@ def test_a_second_owner_fences_the_first(settings: Settings) -> None:
     run(story)
 
 
-class SentAfterTheError(WriteSet):
-    """Hands its batches over once the transaction has met an error elsewhere; aiokafka calls that illegal."""
-
-    async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
-        while producer._txn_manager.is_in_transaction():  # noqa: ASYNC110  # aiokafka has no event for it
-            await asyncio.sleep(0)
-        return await super().send(producer)
-
-
-class RefusedFirst(WriteSet):
-    """Meets an error that ends the transaction, not the producer, before its batches are handed over."""
-
-    async def send(self, producer: AIOKafkaProducer) -> dict[Slot, int]:
-        producer._txn_manager.error_transaction(TopicAuthorizationFailedError("t"))
-        return await super().send(producer)
-
-
 @pytest.mark.broker
-def test_a_send_after_the_fence_was_met_by_the_offsets_is_a_fence_and_leaves_nothing_to_log(
-    settings: Settings,
+def test_a_fence_that_only_the_offsets_meet_is_a_fence_and_leaves_nothing_to_log(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
         logged: list[dict[str, object]] = []
@@ -137,15 +133,19 @@ def test_a_send_after_the_fence_was_met_by_the_offsets_is_a_fence_and_leaves_not
         first, second = (TransactionalProducer(settings, "late", 0) for _ in range(2))
         await first.open()
         await first.transact([writes(b"in time")], {OFFSET: 4}, settings.app_id)
-        await second.open()
-        late = SentAfterTheError()
-        late.add(DECISIONS, 0, b"k", b"late zombie")
-        with pytest.raises(FencedError) as raised:
-            await first.transact([late], {OFFSET: 5}, settings.app_id)
-        assert isinstance(raised.value.__cause__, IllegalOperation)
+        assert first._requests is not None
+        added = first._requests.add_partitions
+
+        async def add_and_lose(slots: Iterable[Slot]) -> None:
+            await added(slots)
+            await second.open()
+
+        monkeypatch.setattr(first._requests, "add_partitions", add_and_lose)
+        with pytest.raises(FencedError):
+            await first.transact([writes(b"late zombie")], {OFFSET: 5}, settings.app_id)
+        assert not first.is_open
         await second.close()
         assert b"late zombie" not in await committed_values(settings)
-        del first, second, raised
         gc.collect()
         await asyncio.sleep(0)
         assert logged == []
@@ -154,46 +154,93 @@ def test_a_send_after_the_fence_was_met_by_the_offsets_is_a_fence_and_leaves_not
 
 
 @pytest.mark.broker
-def test_a_send_after_another_error_is_no_fence_and_is_named_by_that_error(settings: Settings) -> None:
+def test_the_second_of_two_transactions_waits_for_the_markers_of_the_first(settings: Settings) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "refused-first", 0)
+        producer = TransactionalProducer(settings, "in a row", 0)
         await producer.open()
-        refused = RefusedFirst()
-        refused.add(DECISIONS, 0, b"k", b"refused first")
-        with pytest.raises(OutcomeUnknownError, match="TopicAuthorizationFailedError"):
-            await producer.transact([refused], {OFFSET: 5}, settings.app_id)
-        assert not producer.is_open
-        assert b"refused first" not in await committed_values(settings)
+        for number in range(50):
+            await producer.transact([writes(b"row %d" % number)], {OFFSET: number}, settings.app_id)
+        await producer.close()
+        seen = await committed_values(settings)
+        assert [value for value in seen if value.startswith(b"row ")] == [b"row %d" % n for n in range(50)]
 
     run(story)
 
 
 @pytest.mark.broker
-def test_a_producer_is_replaced_before_its_sequence_numbers_run_out(settings: Settings) -> None:
+def test_batches_of_one_partition_are_written_in_order_and_the_last_end_is_told(settings: Settings) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "sequence", 0, max_records=3)
+        producer = TransactionalProducer(settings, "large", 0)
+        await producer.open()
+        large = [bytes([65 + number]) + random.Random(number).randbytes(700_000) for number in range(4)]
+        ends = await producer.transact([writes(*large), writes(b"Z")], {OFFSET: 1}, settings.app_id)
+        await producer.close()
+        assert [value[:1] for value in (await committed_values(settings))[-5:]] == [
+            b"A",
+            b"B",
+            b"C",
+            b"D",
+            b"Z",
+        ]
+        assert await end_offset(settings) == ends[DECISIONS, 0] + 1  # and the marker
+
+    run(story)
+
+
+@pytest.mark.broker
+def test_batches_that_kafka_refuses_for_now_are_sent_again_and_written_once(settings: Settings) -> None:
+    """It does while the transaction changes, here by the group that comes at the same time."""
+
+    async def story() -> None:
+        requests = TransactionRequests(settings, "for now")
+        await requests.start()
+        for number in range(30):
+            batches = list(writes(b"now %d" % number).batches(_builder, is_transactional=True))
+            await requests.add_partitions([slot for slot, _ in batches])
+            await asyncio.gather(requests.produce(batches), requests.add_group(settings.app_id))
+            await requests.commit()
+        await requests.close()
+        seen = [value for value in await committed_values(settings) if value.startswith(b"now ")]
+        assert seen == [b"now %d" % number for number in range(30)]
+
+    run(story)
+
+
+@pytest.mark.broker
+def test_sequence_numbers_go_on_at_zero_after_the_largest(settings: Settings) -> None:
+    async def story() -> None:
+        producer = TransactionalProducer(settings, "sequence", 0, first_sequence=SEQUENCE_LIMIT - 3)
         await producer.open()
         for number in range(4):
             await producer.transact(
                 [writes(b"s%d-1" % number, b"s%d-2" % number)], {OFFSET: 9}, settings.app_id
             )
         assert producer.is_open
-        assert producer.opened == 3
         await producer.close()
         assert sum(value.startswith(b"s") for value in await committed_values(settings)) == 8
 
     run(story)
 
 
-def test_aiokafka_still_counts_sequence_numbers_below_zero() -> None:
-    """Kafka goes on at 0 after 2^31 - 1; when this fails, `MAX_RECORDS` is no longer needed."""
-
+@pytest.mark.broker
+def test_a_transaction_that_is_too_long_for_its_time_is_given_up(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def story() -> None:
-        manager = TransactionManager("id", 1000)
-        manager.set_pid_and_epoch(1, 0)
-        tp = TopicPartition("t", 0)
-        manager.increment_sequence_number(tp, 2**31 - 1)
-        manager.increment_sequence_number(tp, 5)
-        assert manager.sequence_number(tp) < 0
+        producer = TransactionalProducer(settings, "slow", 0)
+        await producer.open()
+        assert producer._requests is not None
+
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        producer._settings = replace(settings, transaction_timeout_ms=1000)
+        monkeypatch.setattr(producer._requests, "commit_offsets", never)
+        with pytest.raises(OutcomeUnknownError, match="TimeoutError"):
+            await producer.transact([writes(b"too late")], {OFFSET: 1}, settings.app_id)
+        assert not producer.is_open
+        await producer.open()
+        await producer.close()
+        assert b"too late" not in await committed_values(settings)
 
     run(story)

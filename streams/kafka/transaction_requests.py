@@ -1,0 +1,244 @@
+"""The requests that make transactions, over aiokafka's connections and without its sender.
+
+aiokafka's sender makes a transaction's requests one after another, each woken by its loop, hides batches that
+failed from the commit, repeats an EndTxn whose answer is missing, and numbers records wrongly after 2^31.
+Here one request follows another at once, whatever fails raises, and nothing is repeated but what Kafka says
+it did not do yet. Batches do not go beside AddOffsetsToTxn or TxnOffsetCommit: Kafka checks the first batch
+of every partition, and the offsets, against the transaction, and refuses one of two checks at a time. Imports
+`write_set`. Read next: `transactions.py`. Source: decision record 0007; Kafka protocol, KIP-98.
+"""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
+from aiokafka.errors import (
+    ConcurrentTransactions,
+    CoordinatorLoadInProgressError,
+    CoordinatorNotAvailableError,
+    InvalidProducerEpoch,
+    LeaderNotAvailableError,
+    NotCoordinatorError,
+    OperationNotAttempted,
+    ProducerFenced,
+    for_code,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    InitProducerIdRequest,
+    TxnOffsetCommitRequest,
+)
+
+from streams.kafka.connection import client_options
+from streams.kafka.write_set import Batch, Slot
+from streams.settings import Settings
+
+BACKOFF_S = 0.005
+"""Between questions that Kafka answers with "not yet": the markers of the transaction before take so long."""
+SEQUENCE_LIMIT = 1 << 31
+"""Record numbers of a producer and partition go on at 0 after the largest 32-bit number."""
+
+_FENCE_CODES = {InvalidProducerEpoch.errno, 90}  # 90: PRODUCER_FENCED, which aiokafka does not know by number
+_NOT_YET = (ConcurrentTransactions, CoordinatorLoadInProgressError)
+_ELSEWHERE = (CoordinatorNotAvailableError, NotCoordinatorError)
+_ALL_REPLICAS = -1
+
+
+class TransactionRequests:
+    """One transactional id's requests, in the order of a transaction. Throw it away after any error.
+
+    Args:
+        settings: how to reach Kafka, and its time limits.
+        transactional_id: whose they are.
+        first_sequence: number of the first record of every partition.
+    """
+
+    def __init__(self, settings: Settings, transactional_id: str, first_sequence: int = 0) -> None:
+        self._client = AIOKafkaClient(**client_options(settings))
+        self._id = transactional_id
+        self._timeout_ms = settings.transaction_timeout_ms
+        self._coordinators: dict[int, int] = {}
+        self._sequences: defaultdict[Slot, int] = defaultdict(lambda: first_sequence)
+        self._producer = (-1, -1)
+
+    async def start(self) -> None:
+        """Connect, and fence every other user of the transactional id.
+
+        Raises:
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        await self._client.bootstrap()
+        answer = await self._ask(
+            CoordinationType.TRANSACTION,
+            self._id,
+            InitProducerIdRequest(self._id, self._timeout_ms),
+            lambda found: [found.error_code],
+        )
+        self._producer = (answer.producer_id, answer.producer_epoch)
+
+    async def close(self) -> None:
+        """Disconnect; what is under way fails."""
+        await self._client.close()
+
+    async def add_partitions(self, slots: Iterable[Slot]) -> None:
+        """Make partitions part of the transaction, the first thing in it.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        by_topic: defaultdict[str, list[int]] = defaultdict(list)
+        for topic, partition in slots:
+            by_topic[topic].append(partition)
+        request = AddPartitionsToTxnRequest(self._id, *self._producer, list(by_topic.items()))
+        await self._ask(CoordinationType.TRANSACTION, self._id, request, _partition_codes)
+
+    async def produce(self, batches: Iterable[tuple[Slot, Batch]]) -> dict[Slot, int]:
+        """Write batches of partitions that were added, those of a partition one after another.
+
+        Return where they ended, by slot.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: a batch was not acknowledged by all replicas in sync.
+        """
+        queues: defaultdict[Slot, deque[Batch]] = defaultdict(deque)
+        for slot, batch in batches:
+            queues[slot].append(batch)
+        ends: dict[Slot, int] = {}
+        while queues:
+            ends.update(await self._produce({slot: queue.popleft() for slot, queue in queues.items()}))
+            queues = defaultdict(deque, {slot: queue for slot, queue in queues.items() if queue})
+        return ends
+
+    async def add_group(self, group_id: str) -> None:
+        """Make a group part of the transaction.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
+        await self._ask(CoordinationType.TRANSACTION, self._id, request, lambda found: [found.error_code])
+
+    async def commit_offsets(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
+        """Set offsets of a group that was added; they count once the transaction is committed.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        by_topic: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        for (topic, partition), offset in offsets.items():
+            by_topic[topic].append((partition, offset, ""))
+        request = TxnOffsetCommitRequest(self._id, group_id, *self._producer, list(by_topic.items()))
+        await self._ask(CoordinationType.GROUP, group_id, request, _partition_codes)
+
+    async def commit(self) -> None:
+        """End the transaction, once: after an error nobody knows whether it was committed.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: any other error.
+        """
+        node = await self._coordinator(CoordinationType.TRANSACTION, self._id)
+        request = EndTxnRequest(self._id, *self._producer, True)
+        answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
+        _raise(answer.error_code)
+
+    async def _produce(self, batches: Mapping[Slot, Batch]) -> dict[Slot, int]:
+        """Write one batch for each slot: Kafka takes no more of a partition in one request."""
+        waiting = {slot: self._numbered(slot, batch) for slot, batch in batches.items()}
+        ends: dict[Slot, int] = {}
+        while True:
+            for answer in await asyncio.gather(*await self._sent(waiting)):
+                for topic, partitions in answer.topics:
+                    for partition, code, offset, *_ in partitions:
+                        if not _is_refused_for_now(code):
+                            _raise(code)
+                            slot = (topic, partition)
+                            ends[slot] = offset + batches[slot].record_count()
+                            del waiting[slot]
+            if not waiting:
+                return ends
+            await asyncio.sleep(BACKOFF_S)
+
+    def _numbered(self, slot: Slot, batch: Batch) -> bytearray:
+        """Return a batch's bytes with its place in the sequence: sent twice, it is written once."""
+        sequence = self._sequences[slot]
+        self._sequences[slot] = (sequence + batch.record_count()) % SEQUENCE_LIMIT
+        batch._set_producer_state(*self._producer, sequence)  # noqa: SLF001  # as aiokafka's sender does
+        return batch._build()  # noqa: SLF001  # as above
+
+    async def _sent(self, batches: Mapping[Slot, bytearray]) -> list[Awaitable[Any]]:
+        """Return a request for each leader, to be awaited."""
+        by_node: defaultdict[int, dict[str, list[tuple[int, Any]]]] = defaultdict(dict)
+        for (topic, partition), data in batches.items():
+            node = await self._leader(topic, partition)
+            by_node[node].setdefault(topic, []).append((partition, data))
+        return [
+            self._client.send(
+                node, ProduceRequest(self._id, _ALL_REPLICAS, self._timeout_ms, list(by_topic.items()))
+            )
+            for node, by_topic in by_node.items()
+        ]
+
+    async def _leader(self, topic: str, partition: int) -> int:
+        await self._client._wait_on_metadata(topic)  # noqa: SLF001  # as aiokafka's producer does
+        node: int | None = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))
+        if node is None or node < 0:
+            self._client.force_metadata_update()
+            raise LeaderNotAvailableError(f"{topic}-{partition}")
+        return node
+
+    async def _coordinator(self, kind: int, key: str) -> int:
+        """Return the node of a coordinator, asking for it until there is one."""
+        while kind not in self._coordinators:
+            try:
+                self._coordinators[kind] = await self._client.coordinator_lookup(kind, key)
+            except CoordinatorNotAvailableError:
+                await asyncio.sleep(BACKOFF_S)
+        return self._coordinators[kind]
+
+    async def _ask(self, kind: int, key: str, request: Any, codes: Callable[[Any], Sequence[int]]) -> Any:
+        """Ask a coordinator, again while it has not begun with it or another one is responsible."""
+        while True:
+            node = await self._coordinator(kind, key)
+            answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
+            code = _first_code(codes(answer))
+            error = for_code(code)
+            if issubclass(error, _ELSEWHERE):
+                del self._coordinators[kind]
+            elif not issubclass(error, _NOT_YET):
+                _raise(code)
+                return answer
+            await asyncio.sleep(BACKOFF_S)
+
+
+def _partition_codes(answer: Any) -> list[int]:
+    return [code for _, partitions in answer.errors for _, code in partitions]
+
+
+def _first_code(codes: Iterable[int]) -> int:
+    """Return the first error that says something, 0 if there is none."""
+    return next((code for code in codes if code not in {0, OperationNotAttempted.errno}), 0)
+
+
+def _is_refused_for_now(code: int) -> bool:
+    """Tell whether the same request may be accepted by the same broker a little later."""
+    error = for_code(code)
+    return error.retriable and not error.invalid_metadata
+
+
+def _raise(code: int) -> None:
+    """Raise what a code means, nothing for 0."""
+    if code in _FENCE_CODES:
+        raise ProducerFenced
+    if code:
+        raise for_code(code)
