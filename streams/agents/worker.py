@@ -68,7 +68,7 @@ def _make_this_process_a_worker() -> None:
     with contextlib.suppress(ImportError):
         import uvloop  # optional: faster, not needed
 
-        # a policy, not a loop factory: it also reaches the loop of Faust's thread
+        # a policy: `asyncio.run` takes a loop factory from Python 3.12 on only
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 

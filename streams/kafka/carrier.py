@@ -44,7 +44,7 @@ class Carrier:
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._shared = shared
-        self._offset_commits = OffsetCommits(commit_offsets)
+        self._offset_commits = OffsetCommits(commit_offsets, shared.settings.session_timeout_ms / 1000)
         self._highwater = highwater
         self._on_failure = on_failure
         self._plain: AIOKafkaProducer | None = None

@@ -4,6 +4,7 @@
 id will commit on. Source: DESIGN section 5. Read next: `partition_task.py`.
 """
 
+import asyncio
 import gc
 import logging
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class Connections:
         self.watermarks = HighWatermarks(settings)
         self.requests = ConsentReader(settings)
         self.offsets = GroupOffsets(settings)
+        self.turn = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect all of them."""
@@ -211,9 +213,16 @@ class PartitionOwner:
         self._positions = positions
         self._tell_fold(result)
 
-    def decide(self, batches: Sequence[RecordBatch]) -> BatchResult:
-        """Decide records at this moment, on a staged overlay. Never raises for what records contain."""
-        return self._decide(batches, self._store, self.request_offset, self._shared.clock())
+    async def decide(self, batches: Sequence[RecordBatch]) -> BatchResult:
+        """Decide records at this moment, on a staged overlay. Never raises for what records contain.
+
+        One partition number at a time, and the loop goes round before the next: many that decide for a second
+        each would keep the heartbeats waiting beyond the session.
+        """
+        async with self._shared.turn:
+            result = self._decide(batches, self._store, self.request_offset, self._shared.clock())
+            await asyncio.sleep(0)
+        return result
 
     async def commit(
         self, result: BatchResult, batches: Sequence[RecordBatch], lags: Callable[[str], int]

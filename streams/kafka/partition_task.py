@@ -152,7 +152,7 @@ class PartitionTask:
         while not self._is_closing:
             try:
                 await self._barrier()
-                result = self._owner.decide(batches)
+                result = await self._owner.decide(batches)
                 await reach("after_decide")
                 await self._owner.commit(result, batches, self._records_left)
                 return

@@ -10,7 +10,7 @@ of every partition, and the offsets, against the transaction, and refuses one of
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -41,6 +41,8 @@ from streams.settings import Settings
 
 BACKOFF_S = 0.005
 """Between questions that Kafka answers with "not yet": the markers of the transaction before take so long."""
+LONGEST_BACKOFF_S = 0.1
+"""Between batches that Kafka refuses for now, when it goes on refusing: replicas may be missing."""
 SEQUENCE_LIMIT = 1 << 31
 """Record numbers of a producer and partition go on at 0 after the largest 32-bit number."""
 
@@ -156,8 +158,9 @@ class TransactionRequests:
         """Write one batch for each slot: Kafka takes no more of a partition in one request."""
         waiting = {slot: self._numbered(slot, batch) for slot, batch in batches.items()}
         ends: dict[Slot, int] = {}
+        backoff_s = BACKOFF_S
         while True:
-            for answer in await asyncio.gather(*await self._sent(waiting)):
+            for answer in await self._sent(waiting):
                 for topic, partitions in answer.topics:
                     for partition, code, offset, *_ in partitions:
                         if not _is_refused_for_now(code):
@@ -167,7 +170,8 @@ class TransactionRequests:
                             del waiting[slot]
             if not waiting:
                 return ends
-            await asyncio.sleep(BACKOFF_S)
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(2 * backoff_s, LONGEST_BACKOFF_S)
 
     def _numbered(self, slot: Slot, batch: Batch) -> bytearray:
         """Return a batch's bytes with its place in the sequence: sent twice, it is written once."""
@@ -176,18 +180,25 @@ class TransactionRequests:
         batch._set_producer_state(*self._producer, sequence)  # noqa: SLF001  # as aiokafka's sender does
         return batch._build()  # noqa: SLF001  # as above
 
-    async def _sent(self, batches: Mapping[Slot, bytearray]) -> list[Awaitable[Any]]:
-        """Return a request for each leader, to be awaited."""
+    async def _sent(self, batches: Mapping[Slot, bytearray]) -> list[Any]:
+        """Send one request to each leader; return the answers once all are there."""
         by_node: defaultdict[int, dict[str, list[tuple[int, Any]]]] = defaultdict(dict)
         for (topic, partition), data in batches.items():
             node = await self._leader(topic, partition)
             by_node[node].setdefault(topic, []).append((partition, data))
-        return [
-            self._client.send(
-                node, ProduceRequest(self._id, _ALL_REPLICAS, self._timeout_ms, list(by_topic.items()))
+        asked = [
+            asyncio.ensure_future(
+                self._client.send(
+                    node, ProduceRequest(self._id, _ALL_REPLICAS, self._timeout_ms, list(by_topic.items()))
+                )
             )
             for node, by_topic in by_node.items()
         ]
+        try:
+            return await asyncio.gather(*asked)
+        finally:
+            for one in asked:  # a request that came later would use a client that is closed
+                one.cancel()
 
     async def _leader(self, topic: str, partition: int) -> int:
         await self._client._wait_on_metadata(topic)  # noqa: SLF001  # as aiokafka's producer does

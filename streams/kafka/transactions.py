@@ -75,6 +75,9 @@ class TransactionalProducer:
             raise OutcomeUnknownError(
                 f"transactional id {self._id}: not initialised ({type(error).__name__}); trying again"
             ) from error
+        except BaseException:
+            await _close(requests)
+            raise
         self._requests = requests
 
     async def transact(
@@ -134,7 +137,7 @@ def _builder() -> BatchBuilder:
 
 
 async def _close(requests: TransactionRequests) -> None:
-    """Disconnect, whatever state it is in."""
-    with contextlib.suppress(KafkaError, TimeoutError):
+    """Disconnect, whatever state it is in: what ended one of its tasks is no news here."""
+    with contextlib.suppress(Exception):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await requests.close()

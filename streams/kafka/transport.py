@@ -51,11 +51,17 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self._thread_started.set()
         self._thread_running = running = self.parent_loop.create_future()
         self._serving = self.parent_loop.create_task(self._serve(), name="group-member")
-        self._serving.add_done_callback(_look_at)
+        self._serving.add_done_callback(self._ended)
         try:
             await running
         finally:
             self._thread_running = None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Let `stop` return whatever ended it, and read what did, which Faust has told by then."""
+        self.set_shutdown()
+        if not task.cancelled():
+            task.exception()
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call at once: it is the same loop."""
@@ -229,9 +235,3 @@ class BatchTransport(driver.Transport):
     """Transport with our consumer; everything else is Faust's."""
 
     Consumer = BatchConsumer
-
-
-def _look_at(task: asyncio.Task[None]) -> None:
-    """Read how it ended, which Faust has told by then: asyncio would log it again."""
-    if not task.cancelled():
-        task.exception()

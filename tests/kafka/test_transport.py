@@ -59,3 +59,18 @@ def test_what_ends_its_start_is_raised_by_the_start(monkeypatch: pytest.MonkeyPa
             await member().start()
 
     asyncio.run(asyncio.wait_for(story(), 5))
+
+
+def test_it_stops_also_when_its_member_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused(_: BatchConsumerThread) -> None:
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(BatchConsumerThread, "on_start", _nothing)
+    monkeypatch.setattr(BatchConsumerThread, "on_thread_stop", refused)
+
+    async def story() -> None:
+        found = member()
+        await found.start()
+        await found.stop()
+
+    asyncio.run(asyncio.wait_for(story(), 5))
