@@ -105,6 +105,8 @@ def test_who_lost_its_partitions_does_not_commit_them_again() -> None:
 def test_after_a_revocation_nothing_of_before_is_committed() -> None:
     async def story(group: Group, commits: OffsetCommits) -> None:
         commits.note({ONE: 1})
+        await asyncio.sleep(0)
+        commits.note({ONE: 3})
         await commits.settle(0.01)
         group.answer.set()
         commits.note({TWO: 2})
