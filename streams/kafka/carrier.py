@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.kafka.committer import Committer
-from streams.kafka.committers.at_least_once import AtLeastOnceCommitter
+from streams.kafka.committers.at_least_once import AtLeastOnceCommitter, producer_options
 from streams.kafka.committers.exactly_once import ExactlyOnceCommitter
 from streams.kafka.committers.offset_commits import OffsetCommit, OffsetCommits
 from streams.kafka.partition_owner import Connections, PartitionOwner
 from streams.kafka.partition_store import PartitionStore
 from streams.kafka.partition_task import PartitionTask
-from streams.kafka.transactions import TransactionalProducer, producer_options
+from streams.kafka.transactions import TransactionalProducer
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import EVENT_TOPICS
 

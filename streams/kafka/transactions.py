@@ -17,26 +17,12 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
-from streams.kafka.connection import client_options
 from streams.kafka.transaction_requests import TransactionRequests
 from streams.kafka.write_set import Slot, WriteSet
 from streams.settings import Settings
 
 BATCH_BYTES = 1_000_000  # below the largest batch that brokers take by default, packed or not
-RETRY_BACKOFF_MS = 10
 CLOSE_TIMEOUT_S = 5.0
-
-
-def producer_options(settings: Settings) -> dict[str, object]:
-    """Return what the producer of at_least_once takes."""
-    return {
-        **client_options(settings),
-        "linger_ms": 0,
-        "max_batch_size": BATCH_BYTES,
-        "compression_type": "lz4",
-        "retry_backoff_ms": RETRY_BACKOFF_MS,
-        "acks": "all",
-    }
 
 
 class TransactionalProducer:

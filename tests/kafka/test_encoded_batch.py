@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.kafka.broker import RunningBroker
+from streams.kafka.committers.at_least_once import producer_options
 from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch
 from streams.kafka.transaction_requests import TransactionRequests
-from streams.kafka.transactions import producer_options
 from streams.kafka.write_set import WriteSet
 from streams.settings import Settings
 from streams.wire.varint import write_bytes, write_long

@@ -73,17 +73,7 @@ def settings(broker: RunningBroker) -> Settings:
 
 def run(story: Callable[[], Awaitable[None]]) -> None:
     """Run a story with a time limit."""
-    asyncio.run(asyncio.wait_for(_quietly(story), 60))
-
-
-async def _quietly(story: Callable[[], Awaitable[None]]) -> None:
-    """Keep unread futures to ourselves: aiokafka leaves those of a fenced producer behind.
-
-    asyncio would log them with tracebacks when they are collected, which may be while pytest parses a module:
-    CPython 3.11 then fails with "AST constructor recursion depth mismatch".
-    """
-    asyncio.get_running_loop().set_exception_handler(lambda *_: None)
-    await story()
+    asyncio.run(asyncio.wait_for(story(), 60))
 
 
 @pytest.mark.broker

@@ -13,7 +13,24 @@ from streams.errors import OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.committer import Ends
 from streams.kafka.committers.offset_commits import OffsetCommits
+from streams.kafka.connection import client_options
+from streams.kafka.transactions import BATCH_BYTES
 from streams.kafka.write_set import WriteSet
+from streams.settings import Settings
+
+RETRY_BACKOFF_MS = 10
+
+
+def producer_options(settings: Settings) -> dict[str, object]:
+    """Return what the producer takes that the worker's partitions share."""
+    return {
+        **client_options(settings),
+        "linger_ms": 0,
+        "max_batch_size": BATCH_BYTES,
+        "compression_type": "lz4",
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+        "acks": "all",
+    }
 
 
 class AtLeastOnceCommitter:
