@@ -12,6 +12,8 @@ from streams.kernel.compiled.jit import compiled, inner
 from streams.kernel.compiled.types import Bytes, Longs, whole
 
 FRAME_SIZE = 5
+TEXT_LIMIT = 255
+"""Of each text that is stored field by field; whose texts are longer is stored whole."""
 _TIME_LIMIT = 1 << 47
 
 F_SUBJECT, F_USER, F_CONSENT, F_CHANNEL, F_HEAD, F_TAIL = 0, 2, 4, 6, 8, 10
@@ -51,11 +53,11 @@ def _skip_optional(source: Bytes, at: int, end: int, is_text: bool) -> int:
 
 @inner
 def _read_text(source: Bytes, at: int, end: int, found: Longs, which: int) -> int:
-    """Read an ASCII string of at most 1,024 bytes, place and size into `found`; -1 where there is none."""
+    """Read a short ASCII string, place and size into `found`; -1 where there is none."""
     if at < 0:
         return -1
     size, at = _read_long(source, at, end)
-    if at < 0 or not 0 <= size <= min(1024, end - at) or not is_ascii(source, at, size):
+    if at < 0 or not 0 <= size <= min(TEXT_LIMIT, end - at) or not is_ascii(source, at, size):
         return -1
     found[which], found[which + 1] = at, size
     return at + size
@@ -129,5 +131,4 @@ def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) ->
         and 0 <= found[F_EFFECTIVE] < _TIME_LIMIT
         and 0 <= found[F_VALID] < _TIME_LIMIT
         and found[F_REVOKED] < _TIME_LIMIT
-        and found[F_SUBJECT + 1] <= 1024
     )

@@ -56,7 +56,7 @@ def gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays,
         return _EXPIRED
     if now < get_number(arena, holder + EFFECTIVE_AT, 6):
         return _NOT_EFFECTIVE
-    purposes = policies.number[get_number(arena, holder + POLICY, 4), of_policy.PURPOSES]
+    purposes = policies.number[get_number(arena, holder + POLICY, 2), of_policy.PURPOSES]
     if purposes & tables.event_purposes[call.number[EVENT_TYPE]] == 0:
         return _PURPOSE
     return NO_REASON
@@ -83,7 +83,7 @@ def rule_of(
 ) -> int:  # fmt: skip
     """Ask the rules without memory for the one holder. Source: `_ask_holders` in `core/decide.py`."""
     arena, event_type, now = index.arena, call.number[EVENT_TYPE], call.number[NOW]
-    terms = policies.number[get_number(arena, holder + POLICY, 4)]
+    terms = policies.number[get_number(arena, holder + POLICY, 2)]
     valid_until = get_number(arena, holder + VALID_UNTIL, 6)
     has_terms = get_number(arena, holder + EFFECTIVE_AT, 6) <= min(event_time, now)
     threshold = tables.threshold[kind]

@@ -4,9 +4,9 @@ A subject with one holder and one version, which nearly all are, is stored field
 share (purposes, detail, thresholds, notice, locale) interned as a policy; every other one keeps the bytes of
 its `consent.state` and takes the Python path. The hash is seeded, so that chosen keys cannot collide.
 
-Layout of a record: key size (2), key, then of a simple one the fixed part below and user, consent id and
-channel; of any other one the value's size (4) and the value. Imports `bytes_out`, `policies`. Read next:
-`memory.py`. Source: DESIGN section 6; consent_state.avsc.
+Layout of a record: key size (2), key, then of a simple one the fixed part below, user, consent id, channel
+and, if it was revoked, the time of that (6); of any other one the value's size (4) and the value. Imports
+`bytes_out`, `policies`. Read next: `memory.py`. Source: DESIGN section 6; consent_state.avsc.
 """
 
 from typing import Any, NamedTuple
@@ -51,10 +51,11 @@ SLOTS, ARENA_USED, GARBAGE = 0, 1, 2
 DONE, NO_ROOM, NEW_POLICY = 0, 1, 2
 """Answers of `load`."""
 
-USER_SIZE, CONSENT_SIZE, CHANNEL_SIZE, POLICY, ASKED = 0, 2, 4, 6, 10
-EFFECTIVE_AT, VALID_UNTIL, REQUEST_OFFSET, VERSION, HAS_REVOKED, REVOKED_AT = 14, 20, 26, 31, 33, 34
-FIXED = 40
-"""Places of the fixed part, after the key."""
+USER_SIZE, CONSENT_SIZE, CHANNEL_SIZE, POLICY, ASKED = 0, 1, 2, 3, 5
+EFFECTIVE_AT, VALID_UNTIL, REQUEST_OFFSET, VERSION, HAS_REVOKED = 9, 15, 21, 26, 28
+FIXED = 29
+"""Places of the fixed part, after the key; the sizes take one byte each, the policy two."""
+REVOKED_SIZE = 6
 
 _MULTIPLIER, _FINAL = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC4CEB9FE1A85EC53)
 
@@ -67,7 +68,7 @@ class IndexArrays(NamedTuple):
         table: open addressing; -1, or 31 bits of the hash and the slot.
         record_at: where a slot's record stands in the arena.
         kind: by slot.
-        row: by slot, the row of its memory, -1 without any.
+        row: by slot, the row of its memory and 1, so 0 without any: untouched pages cost nothing.
         counters: see the places above.
         seed: of the hash, one number.
         frame: the five bytes that begin a consent state that can be stored field by field.
@@ -150,11 +151,11 @@ def record_size(index: IndexArrays, slot: int) -> int:
     fixed = record + 2 + key_size
     if index.kind[slot] == SIMPLE:
         strings = (
-            get_number(index.arena, fixed + USER_SIZE, 2)
-            + get_number(index.arena, fixed + CONSENT_SIZE, 2)
-            + get_number(index.arena, fixed + CHANNEL_SIZE, 2)
+            whole(index.arena[fixed + USER_SIZE])
+            + whole(index.arena[fixed + CONSENT_SIZE])
+            + whole(index.arena[fixed + CHANNEL_SIZE])
         )
-        return 2 + key_size + FIXED + strings
+        return 2 + key_size + FIXED + strings + REVOKED_SIZE * whole(index.arena[fixed + HAS_REVOKED])
     if index.kind[slot] == WHOLE:
         return 2 + key_size + 4 + get_number(index.arena, fixed, 4)
     return 2 + key_size
@@ -186,7 +187,6 @@ def slot_for(index: IndexArrays, source: Bytes, place: int, size: int) -> int:
     at = put_number(index.arena, at, size, 2)
     index.counters[ARENA_USED] = put_bytes(index.arena, at, source, place, size)
     index.kind[slot] = ABSENT
-    index.row[slot] = -1
     insert_entry(index.table, key_hash(source, place, size, index.seed[0]), slot)
     return slot
 
@@ -245,17 +245,19 @@ def put_state(
             if policy >= 0 and policies.number[policy, DETAIL] == 0:
                 policy = -1
     slot = slot_for(index, source, key_place, key_size)
-    index.counters[GARBAGE] += record_size(index, slot)
-    at = index.counters[ARENA_USED]
-    index.record_at[slot] = at
-    at = put_number(index.arena, at, key_size, 2)
-    at = put_bytes(index.arena, at, source, key_place, key_size)
+    at = index.record_at[slot] + 2 + key_size
+    if at < index.counters[ARENA_USED] or index.kind[slot] != ABSENT:
+        index.counters[GARBAGE] += record_size(index, slot)
+        at = index.counters[ARENA_USED]
+        index.record_at[slot] = at
+        at = put_number(index.arena, at, key_size, 2)
+        at = put_bytes(index.arena, at, source, key_place, key_size)
     if policy >= 0:
         index.kind[slot] = SIMPLE
-        put_number(index.arena, at + USER_SIZE, found[F_USER + 1], 2)
-        put_number(index.arena, at + CONSENT_SIZE, found[F_CONSENT + 1], 2)
-        put_number(index.arena, at + CHANNEL_SIZE, found[F_CHANNEL + 1], 2)
-        put_number(index.arena, at + POLICY, policy, 4)
+        put_number(index.arena, at + USER_SIZE, found[F_USER + 1], 1)
+        put_number(index.arena, at + CONSENT_SIZE, found[F_CONSENT + 1], 1)
+        put_number(index.arena, at + CHANNEL_SIZE, found[F_CHANNEL + 1], 1)
+        put_number(index.arena, at + POLICY, policy, 2)
         put_number(
             index.arena, at + ASKED, _asked(index, source, found[F_USER], found[F_USER + 1], at + FIXED), 4
         )
@@ -265,11 +267,12 @@ def put_state(
         put_number(index.arena, at + VERSION, found[F_VERSION], 2)
         has_revoked = found[F_REVOKED] >= 0
         index.arena[at + HAS_REVOKED] = 1 if has_revoked else 0
-        put_number(index.arena, at + REVOKED_AT, max(found[F_REVOKED], 0), 6)
         at += FIXED
         at = put_bytes(index.arena, at, source, found[F_USER], found[F_USER + 1])
         at = put_bytes(index.arena, at, source, found[F_CONSENT], found[F_CONSENT + 1])
         at = put_bytes(index.arena, at, source, found[F_CHANNEL], found[F_CHANNEL + 1])
+        if has_revoked:
+            at = put_number(index.arena, at, found[F_REVOKED], REVOKED_SIZE)
     elif value_size >= 0:
         index.kind[slot] = WHOLE
         at = put_number(index.arena, at, value_size, 4)
@@ -291,10 +294,10 @@ def get_state(index: IndexArrays, policies: PolicyArrays, slot: int, out: Bytes)
         return -1
     if index.kind[slot] == WHOLE:
         return put_bytes(out, 0, arena, fixed + 4, get_number(arena, fixed, 4))
-    policy = get_number(arena, fixed + POLICY, 4)
-    user_size = get_number(arena, fixed + USER_SIZE, 2)
-    consent_size = get_number(arena, fixed + CONSENT_SIZE, 2)
-    channel_size = get_number(arena, fixed + CHANNEL_SIZE, 2)
+    policy = get_number(arena, fixed + POLICY, 2)
+    user_size = whole(arena[fixed + USER_SIZE])
+    consent_size = whole(arena[fixed + CONSENT_SIZE])
+    channel_size = whole(arena[fixed + CHANNEL_SIZE])
     text = fixed + FIXED
     at = put_bytes(out, 0, index.frame, 0, FRAME_SIZE)
     at = put_sized(out, at, arena, record + 2, key_size)
@@ -306,13 +309,14 @@ def get_state(index: IndexArrays, policies: PolicyArrays, slot: int, out: Bytes)
     head = policies.place[policy]
     at = put_bytes(out, at, policies.arena, head, policies.head_size[policy])
     at = put_long(out, at, channel_size)
-    at = put_bytes(out, at, arena, text + user_size + consent_size, channel_size)
+    channel = text + user_size + consent_size
+    at = put_bytes(out, at, arena, channel, channel_size)
     at = put_long(out, at, get_number(arena, fixed + EFFECTIVE_AT, 6))
     at = put_long(out, at, get_number(arena, fixed + VALID_UNTIL, 6))
     out[at] = 2 if arena[fixed + HAS_REVOKED] else 0
     at += 1
     if arena[fixed + HAS_REVOKED]:
-        at = put_long(out, at, get_number(arena, fixed + REVOKED_AT, 6))
+        at = put_long(out, at, get_number(arena, channel + channel_size, REVOKED_SIZE))
     tail = head + policies.head_size[policy]
     at = put_bytes(out, at, policies.arena, tail, policies.tail_size[policy])
     for _ in range(3):

@@ -143,7 +143,7 @@ def _decide_opened(
     kind = kind_of(tables, event_type, scratch)
     if is_future(event_time, now, call.number[FUTURE_TOLERANCE]):
         return False
-    row = whole(index.row[slot])
+    row = whole(index.row[slot]) - 1
     seen_key = _seen_key(source, event_type, scratch)
     if row >= 0:
         touch(memory, row)
@@ -161,13 +161,13 @@ def _decide_opened(
     if not has_gone_stale:
         if row < 0:
             row = new_row(memory, slot)
-            index.row[slot] = row
+            index.row[slot] = row + 1
             touch(memory, row)
         if not _room_for_seen(call, memory, row):
             return False
     place = rule_of(call, tables, index, policies, source, scratch, holder, kind, event_time)
     arena = index.arena
-    user, user_size = holder + FIXED, get_number(arena, holder + USER_SIZE, 2)
+    user, user_size = holder + FIXED, whole(arena[holder + USER_SIZE])
     answer = 0
     if place == NOTIFY:
         answer = answer_of(call, memory, row, source, scratch, arena, user, user_size, offset)
@@ -254,17 +254,17 @@ def _decide_consented(
 @inlined
 def _taint(index: IndexArrays, memory: MemoryArrays, slot: int) -> None:
     """Let every later record of a subject leave too, in this transaction."""
-    row = whole(index.row[slot])
+    row = whole(index.row[slot]) - 1
     if row < 0:
         row = new_row(memory, slot)
-        index.row[slot] = row
+        index.row[slot] = row + 1
     touch(memory, row)
     memory.row[row, IS_TAINTED] = 1
 
 
 @inlined
 def _is_tainted(index: IndexArrays, memory: MemoryArrays, slot: int) -> bool:
-    row = whole(index.row[slot])
+    row = whole(index.row[slot]) - 1
     if row < 0:
         return False
     touch(memory, row)
@@ -277,7 +277,7 @@ def _has_memory_room(index: IndexArrays, memory: MemoryArrays, slot: int) -> boo
     counters = memory.counters
     if counters[MEMORY_ROWS] + 1 > memory.row.shape[0] or counters[MEMORY_ROWS] + 1 > memory.touched.size:
         return False
-    return bool(counters[MEMORY_USED] + arena_room(memory, whole(index.row[slot])) <= memory.arena.size)
+    return bool(counters[MEMORY_USED] + arena_room(memory, whole(index.row[slot]) - 1) <= memory.arena.size)
 
 
 @compiled

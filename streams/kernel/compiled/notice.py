@@ -60,7 +60,7 @@ from streams.kernel.compiled.layout import (
 from streams.kernel.compiled.policies import PolicyArrays
 from streams.kernel.compiled.rows import put_name
 from streams.kernel.compiled.tables import Tables
-from streams.kernel.compiled.types import Bytes
+from streams.kernel.compiled.types import Bytes, whole
 
 _ORIGINAL_CURRENCY_SHOWN = NOTIFICATION_FIELDS.index("original_currency")
 _RECEIPT_PURPOSE = int(Purposes.RECEIPT)
@@ -226,16 +226,16 @@ def put_notification(
 ) -> int:  # fmt: skip
     """Write a notification with its frame into `scratch.body`; return its size."""
     arena, out, now = index.arena, scratch.body, call.number[NOW]
-    user_size = get_number(arena, holder + USER_SIZE, 2)
-    consent_size = get_number(arena, holder + CONSENT_SIZE, 2)
+    user_size = whole(arena[holder + USER_SIZE])
+    consent_size = whole(arena[holder + CONSENT_SIZE])
     user = holder + FIXED
-    policy = get_number(arena, holder + POLICY, 4)
+    policy = get_number(arena, holder + POLICY, 2)
     number = policies.number
     at = put_bytes(out, 0, frame, 0, frame.size)
     at = put_sized(out, at, scratch.text, id_place, ID_SIZE)
     at = put_sized(out, at, arena, user, user_size)
     channel = user + user_size + consent_size
-    at = put_sized(out, at, arena, channel, get_number(arena, holder + CHANNEL_SIZE, 2))
+    at = put_sized(out, at, arena, channel, whole(arena[holder + CHANNEL_SIZE]))
     out[at] = 2 * kind
     out[at + 1] = 2 * _purpose_of(kind, number[policy, of_policy.PURPOSES])
     at = put_name(out, at + 2, tables.template, kind)
@@ -266,7 +266,7 @@ def put_output(
     """Write the record of a notification from its key on; what stands before it follows from its place."""
     out, counter, arena = outputs.out, outputs.counter, index.arena
     number = counter[OUT_COUNT]
-    user_size = get_number(arena, holder + USER_SIZE, 2)
+    user_size = whole(arena[holder + USER_SIZE])
     at = put_sized(out, counter[OUT_USED], arena, holder + FIXED, user_size)
     at = put_sized(out, at, scratch.body, 0, size)
     out[at] = 2 * (HEADERS + (1 if trace >= 0 else 0))

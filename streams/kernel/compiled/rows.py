@@ -34,7 +34,7 @@ from streams.kernel.compiled.layout import (
     Scratch,
 )
 from streams.kernel.compiled.tables import Names, Tables
-from streams.kernel.compiled.types import Bytes
+from streams.kernel.compiled.types import Bytes, whole
 
 _NOTIFY = int(Fate.NOTIFY)
 
@@ -104,7 +104,7 @@ def put_row(
         out[at] = 0
         at += 1
     else:
-        user_size = get_number(index.arena, holder + USER_SIZE, 2)
+        user_size = whole(index.arena[holder + USER_SIZE])
         out[at] = 2
         at = put_sized(out, at + 1, index.arena, holder + FIXED, user_size)
     out[at] = 2 * verdict[FATE]
@@ -115,9 +115,9 @@ def put_row(
         out[at], out[at + 1] = 0, 0
         at += 2
     else:
-        place = holder + FIXED + get_number(index.arena, holder + USER_SIZE, 2)
+        place = holder + FIXED + whole(index.arena[holder + USER_SIZE])
         out[at] = 2
-        at = put_sized(out, at + 1, index.arena, place, get_number(index.arena, holder + CONSENT_SIZE, 2))
+        at = put_sized(out, at + 1, index.arena, place, whole(index.arena[holder + CONSENT_SIZE]))
         out[at] = 2
         at = put_long(out, at + 1, get_number(index.arena, holder + VERSION, 2))
     if id_place < 0:

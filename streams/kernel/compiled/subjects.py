@@ -138,14 +138,14 @@ class PackedSubjects:
         if slot < 0:
             self._make_index_room(1, len(key) + 64)
             slot = of_index.slot_for(self.index, np.frombuffer(key, np.uint8), 0, len(key))
-        row = int(self._row.array[slot])
+        row = int(self._row.array[slot]) - 1
         if row < 0 and state == EMPTY_STATE:
             return
         self.make_memory_room(len(state.seen) + len(state.told) + 64)
         memory = self.memory
         if row < 0:
             row = of_memory.new_row(memory, slot)
-            self._row.array[slot] = row
+            self._row.array[slot] = row + 1
         of_memory.replace(
             memory, row, state.seen_first, _bytes(state.seen), state.told_first, _bytes(state.told)
         )
@@ -189,12 +189,11 @@ class PackedSubjects:
                 self._make_index_room(1, int(2 * key_sizes[start] + 3 * max(value_sizes[start], 0)) + 128)
 
     def _slot(self, key: bytes) -> int:
-        data = np.frombuffer(key, np.uint8) if key else np.zeros(1, np.uint8)
-        return int(of_index.find(self.index, data, 0, len(key)))
+        return int(of_index.find(self.index, _bytes(key), 0, len(key)))
 
     def _state(self, key: bytes, *, is_staged: bool) -> SubjectState:
         slot = self._slot(key)
-        row = -1 if slot < 0 else int(self._row.array[slot])
+        row = -1 if slot < 0 else int(self._row.array[slot]) - 1
         if row < 0:
             return EMPTY_STATE
         memory = self.memory
@@ -282,7 +281,8 @@ def _is_worth_it(garbage: int, used: int) -> bool:
 
 
 def _bytes(data: bytes) -> Bytes:
-    return np.frombuffer(data, np.uint8) if data else np.zeros(0, np.uint8)
+    """Return bytes as an array that cannot be written, empty ones too: each kind is compiled for."""
+    return np.frombuffer(data + b"\0", np.uint8)[: len(data)]
 
 
 def _no_policies(count: int, arena: int) -> PolicyArrays:
