@@ -62,6 +62,7 @@ GENERATOR_JVM = (
         "-Xmn600m",
         "-XX:+UseSerialGC",
     ),  # rare and short collections, no threads of its own
+    "-XX:TieredStopAtLevel=1",  # the second compiler takes half a core for a minute
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
@@ -324,15 +325,16 @@ def _stage(folder: Path, contenders: Iterable[Contender]) -> Iterator[Stage]:
         stage.cluster.fill(CONSENT_REQUESTS, Workload(0, time.time_ns() // 10**6).grants(), lambda _: None)
         for contender in contenders:
             contender.load(stage)
-        _warm(stage)
+        _warm(stage, contenders)
         yield stage
 
 
-def _warm(stage: Stage) -> None:
-    """Let the broker's own code be compiled, or who comes first, the floor, would pay for it."""
-    stage.cluster.create({ECHO_TOPIC: {}})
+def _warm(stage: Stage, contenders: Iterable[Contender]) -> None:
+    """Let the broker's own code be compiled, or who comes first would pay for it: for each way of writing."""
     templates = write_templates(stage.folder / "templates.bin")
-    _run(stage, None, None, Schedule(WARM_RATE, 0, WARMUP_S), LINGER_MS, templates)
+    course = Course((WARM_RATE,), 0, WARMUP_S)
+    for contender in (None, *contenders):
+        _one(stage, contender, course, None, templates)
 
 
 def capacities_of(

@@ -16,7 +16,7 @@ from streams.core.codes import Fate, Kind, Reason
 from streams.core.rules import NOTIFY
 from streams.kernel.batch_result import BatchResult, Encoded
 from streams.kernel.compiled.buffers import process_buffers
-from streams.kernel.compiled.bytes_out import get_number, put_sized
+from streams.kernel.compiled.bytes_out import put_sized
 from streams.kernel.compiled.decider import NOTIFICATION_FRAME, CompiledDecider
 from streams.kernel.compiled.event_plans import EventPlan
 from streams.kernel.compiled.fields import FieldPlan, read_fields
@@ -80,7 +80,7 @@ def bare_join(
         kind, event_time = kind_of(tables, event_type, scratch), scratch.number[TIME_FIELD[event_type]]
         if rule_of(call, tables, index, policies, source, scratch, holder, kind, event_time) != NOTIFY:
             continue
-        user, user_size = holder + FIXED, get_number(arena, holder + USER_SIZE, 2)
+        user, user_size = holder + FIXED, whole(arena[holder + USER_SIZE])
         id_place = identify(
             call, tables, source, scratch, arena, user, user_size, key, key_size, kind, whole(0)
         )

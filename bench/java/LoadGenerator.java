@@ -54,7 +54,7 @@ public final class LoadGenerator {
     private static final long PROBE_LIMIT_NS = 180_000_000_000L;
     private static final long QUIET_LIMIT_NS = 30_000_000_000L;
     private static final long SETTLE_NS = 1_000_000_000L;
-    private static final long NAP_NS = 50_000L; // waiting without a nap would take a core from the others
+    private static final long NAP_NS = 500_000L; // with shorter ones it would wake for each event, and take half a core from the others
     private static final int ANSWERED_NOTHING = 3;
     private static final byte PROBE = 2;
 

@@ -16,7 +16,7 @@ from streams.kafka.transport import BatchConsumer, BatchTransport
 from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 
-STREAM_BUFFER = 16  # messages; one holds everything that a fetch gave for a partition
+STREAM_BUFFER = 16  # messages; one holds everything that a fetch gave
 REBALANCE_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 40.0
 
@@ -106,6 +106,7 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
     async def route(stream: Any) -> None:
         async for event in stream.noack().events():
             if event.value.generation == app.consumer_generation_id:
-                app.carrier.arrived(event.value.batches)
+                for batches in event.value.partitions:
+                    app.carrier.arrived(batches)
 
     return app

@@ -305,6 +305,8 @@ def _write_properties(home: Path, state: _Home, partitions: int, extra: Mapping[
         "transaction.max.timeout.ms": "900000",
         # How often timed out transactions are looked for: it adds to the time a dead worker holds up readers.
         "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+        # A transaction's first batch waits so long again while markers of the one before are missing.
+        "add.partitions.to.txn.retry.backoff.ms": "2",
         "message.max.bytes": str(MAX_MESSAGE_BYTES),
         "replica.fetch.max.bytes": str(MAX_MESSAGE_BYTES),
         "log.retention.check.interval.ms": "60000",

@@ -16,9 +16,26 @@ from streams.kafka.batch_header import (
 )
 from streams.kafka.checksum import checksum
 from streams.kafka.compression import Packed
+from streams.wire.varint import write_bytes, write_long, write_string
 
+HeaderList = list[tuple[str, bytes]]
 NO_EPOCH = -1
 NO_PRODUCER = (-1, -1, -1)
+
+_NULL = write_long(-1)
+
+
+def encode_record(delta: int, key: bytes | None, value: bytes | None, headers: HeaderList) -> bytes:
+    """Return a v2 record body: attributes and time delta 0, `delta` is its place in the batch."""
+    parts = [
+        b"\0\0",
+        write_long(delta),
+        *(_NULL if part is None else write_bytes(part) for part in (key, value)),
+    ]
+    parts.append(write_long(len(headers)))
+    for name, content in headers:
+        parts += (write_string(name), write_bytes(content))
+    return write_bytes(b"".join(parts))
 
 
 class EncodedBatch:

@@ -28,8 +28,8 @@ from streams.kafka.positions import GroupOffsets, start_positions
 from streams.kafka.restore import read_to_end
 from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
-from streams.kafka.transactions import BATCH_BYTES, TransactionalProducer
-from streams.kafka.write_set import WriteSet
+from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import FoldResult, fold_batches
 from streams.kernel.path import Path, Setup

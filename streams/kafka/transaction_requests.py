@@ -4,8 +4,10 @@ aiokafka's sender makes a transaction's requests one after another, each woken b
 failed from the commit, repeats an EndTxn whose answer is missing, and numbers records wrongly after 2^31.
 Here one request follows another at once, whatever fails raises, and nothing is repeated but what Kafka says
 it did not do yet. Batches do not go beside AddOffsetsToTxn or TxnOffsetCommit: Kafka checks the first batch
-of every partition, and the offsets, against the transaction, and refuses one of two checks at a time. Imports
-`write_set`. Read next: `transactions.py`. Source: decision record 0007; Kafka protocol, KIP-98.
+of every partition, and the offsets, against the transaction, and refuses one of two checks at a time. Where
+the cluster has `transaction.version` 2, nothing is added to a transaction before it is written. Imports
+`write_set` and `transaction_protocol`. Read next: `transactions.py`. Source: decision records 0007 and 0008;
+Kafka protocol, KIP-98, KIP-890.
 """
 
 import asyncio
@@ -36,6 +38,14 @@ from aiokafka.protocol.transaction import (
 )
 
 from streams.kafka.connection import client_options
+from streams.kafka.transaction_protocol import (
+    FEATURE,
+    EndTxnRequest5,
+    FeaturesRequest,
+    ProduceRequest12,
+    TxnOffsetCommitRequest5,
+    finalized,
+)
 from streams.kafka.write_set import Batch, Slot
 from streams.settings import Settings
 
@@ -43,6 +53,8 @@ BACKOFF_S = 0.005
 """Between questions that Kafka answers with "not yet": the markers of the transaction before take so long."""
 LONGEST_BACKOFF_S = 0.1
 """Between batches that Kafka refuses for now, when it goes on refusing: replicas may be missing."""
+LATEST_VERSION = 2
+"""Of Kafka's feature `transaction.version`."""
 SEQUENCE_LIMIT = 1 << 31
 """Record numbers of a producer and partition go on at 0 after the largest 32-bit number."""
 
@@ -59,15 +71,24 @@ class TransactionRequests:
         settings: how to reach Kafka, and its time limits.
         transactional_id: whose they are.
         first_sequence: number of the first record of every partition.
+        latest_version: use no later `transaction.version` than this.
     """
 
-    def __init__(self, settings: Settings, transactional_id: str, first_sequence: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transactional_id: str,
+        first_sequence: int = 0,
+        latest_version: int = LATEST_VERSION,
+    ) -> None:
         self._client = AIOKafkaClient(**client_options(settings))
         self._id = transactional_id
         self._timeout_ms = settings.transaction_timeout_ms
         self._coordinators: dict[int, int] = {}
         self._sequences: defaultdict[Slot, int] = defaultdict(lambda: first_sequence)
         self._producer = (-1, -1)
+        self._latest_version = latest_version
+        self.version = 1
 
     async def start(self) -> None:
         """Connect, and fence every other user of the transactional id.
@@ -76,6 +97,7 @@ class TransactionRequests:
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
         await self._client.bootstrap()
+        self.version = min(await self._cluster_version(), self._latest_version)
         answer = await self._ask(
             CoordinationType.TRANSACTION,
             self._id,
@@ -89,12 +111,14 @@ class TransactionRequests:
         await self._client.close()
 
     async def add_partitions(self, slots: Iterable[Slot]) -> None:
-        """Make partitions part of the transaction, the first thing in it.
+        """Make partitions part of the transaction, the first thing in it; from version 2 on `produce` does.
 
         Raises:
             ProducerFenced: another producer has the id.
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
+        if self.version > 1:
+            return
         by_topic: defaultdict[str, list[int]] = defaultdict(list)
         for topic, partition in slots:
             by_topic[topic].append(partition)
@@ -120,12 +144,14 @@ class TransactionRequests:
         return ends
 
     async def add_group(self, group_id: str) -> None:
-        """Make a group part of the transaction.
+        """Make a group part of the transaction; from version 2 on `commit_offsets` does.
 
         Raises:
             ProducerFenced: another producer has the id.
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
+        if self.version > 1:
+            return
         request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
         await self._ask(CoordinationType.TRANSACTION, self._id, request, lambda found: [found.error_code])
 
@@ -136,10 +162,15 @@ class TransactionRequests:
             ProducerFenced: another producer has the id.
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
-        by_topic: defaultdict[str, list[tuple[int, int, str]]] = defaultdict(list)
+        by_topic: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
         for (topic, partition), offset in offsets.items():
-            by_topic[topic].append((partition, offset, ""))
-        request = TxnOffsetCommitRequest(self._id, group_id, *self._producer, list(by_topic.items()))
+            by_topic[topic].append((partition, offset))
+        request: Any
+        if self.version > 1:
+            request = TxnOffsetCommitRequest5(self._id, group_id, self._producer, by_topic)
+        else:
+            named = [(topic, [(*pair, "") for pair in pairs]) for topic, pairs in by_topic.items()]
+            request = TxnOffsetCommitRequest(self._id, group_id, *self._producer, named)
         await self._ask(CoordinationType.GROUP, group_id, request, _partition_codes)
 
     async def commit(self) -> None:
@@ -150,9 +181,25 @@ class TransactionRequests:
             aiokafka.errors.KafkaError: any other error.
         """
         node = await self._coordinator(CoordinationType.TRANSACTION, self._id)
-        request = EndTxnRequest(self._id, *self._producer, True)
+        request = (
+            EndTxnRequest5(self._id, self._producer)
+            if self.version > 1
+            else EndTxnRequest(self._id, *self._producer, True)
+        )
         answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
         _raise(answer.error_code)
+        if self.version > 1:
+            self._producer = (answer.producer_id, answer.producer_epoch)
+            self._sequences.clear()
+
+    async def _cluster_version(self) -> int:
+        """Return the cluster's `transaction.version`, 1 if it is too old to have one."""
+        try:
+            answer = await self._client.send(self._client.get_random_node(), FeaturesRequest())
+        except NotImplementedError:  # so aiokafka says that the broker knows no such request
+            return 1
+        _raise(answer.error_code)
+        return finalized(answer).get(FEATURE, 1)
 
     async def _produce(self, batches: Mapping[Slot, Batch]) -> dict[Slot, int]:
         """Write one batch for each slot: Kafka takes no more of a partition in one request."""
@@ -161,8 +208,8 @@ class TransactionRequests:
         backoff_s = BACKOFF_S
         while True:
             for answer in await self._sent(waiting):
-                for topic, partitions in answer.topics:
-                    for partition, code, offset, *_ in partitions:
+                for topic, partitions, *_ in answer.topics:
+                    for partition, code, offset, *_more in partitions:
                         if not _is_refused_for_now(code):
                             _raise(code)
                             slot = (topic, partition)
@@ -187,11 +234,7 @@ class TransactionRequests:
             node = await self._leader(topic, partition)
             by_node[node].setdefault(topic, []).append((partition, data))
         asked = [
-            asyncio.ensure_future(
-                self._client.send(
-                    node, ProduceRequest(self._id, _ALL_REPLICAS, self._timeout_ms, list(by_topic.items()))
-                )
-            )
+            asyncio.ensure_future(self._client.send(node, self._produce_request(by_topic)))
             for node, by_topic in by_node.items()
         ]
         try:
@@ -199,6 +242,12 @@ class TransactionRequests:
         finally:
             for one in asked:  # a request that came later would use a client that is closed
                 one.cancel()
+
+    def _produce_request(self, by_topic: Mapping[str, list[tuple[int, Any]]]) -> Any:
+        head = (self._id, _ALL_REPLICAS, self._timeout_ms)
+        if self.version > 1:
+            return ProduceRequest12(*head, by_topic)
+        return ProduceRequest(*head, list(by_topic.items()))
 
     async def _leader(self, topic: str, partition: int) -> int:
         await self._client._wait_on_metadata(topic)  # noqa: SLF001  # as aiokafka's producer does
@@ -233,7 +282,7 @@ class TransactionRequests:
 
 
 def _partition_codes(answer: Any) -> list[int]:
-    return [code for _, partitions in answer.errors for _, code in partitions]
+    return [code for _, partitions, *_ in answer.errors for _, code, *_ in partitions]
 
 
 def _first_code(codes: Iterable[int]) -> int:
@@ -244,7 +293,7 @@ def _first_code(codes: Iterable[int]) -> int:
 def _is_refused_for_now(code: int) -> bool:
     """Tell whether the same request may be accepted by the same broker a little later."""
     error = for_code(code)
-    return error.retriable and not error.invalid_metadata
+    return issubclass(error, _NOT_YET) or (error.retriable and not error.invalid_metadata)
 
 
 def _raise(code: int) -> None:

@@ -17,11 +17,10 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
-from streams.kafka.transaction_requests import TransactionRequests
-from streams.kafka.write_set import Slot, WriteSet
+from streams.kafka.transaction_requests import LATEST_VERSION, TransactionRequests
+from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
 from streams.settings import Settings
 
-BATCH_BYTES = 1_000_000  # below the largest batch that brokers take by default, packed or not
 CLOSE_TIMEOUT_S = 5.0
 
 
@@ -31,14 +30,22 @@ class TransactionalProducer:
     `is_open` is False after any failure until it is opened again.
 
     Args:
-        first_sequence: see TransactionRequests.
+        first_sequence, latest_version: see TransactionRequests.
     """
 
-    def __init__(self, settings: Settings, space: str, partition: int, first_sequence: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        space: str,
+        partition: int,
+        first_sequence: int = 0,
+        latest_version: int = LATEST_VERSION,
+    ) -> None:
         self._settings = settings
         self._id = f"{settings.app_id}.{space}.{partition}"
         self._requests: TransactionRequests | None = None
         self._first_sequence = first_sequence
+        self._latest_version = latest_version
 
     @property
     def is_open(self) -> bool:
@@ -52,7 +59,7 @@ class TransactionalProducer:
             OutcomeUnknownError: the cluster did not answer in time.
         """
         await self.close()
-        requests = TransactionRequests(self._settings, self._id, self._first_sequence)
+        requests = TransactionRequests(self._settings, self._id, self._first_sequence, self._latest_version)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await requests.start()

@@ -2,8 +2,8 @@
 
 Faust keeps membership, assignment and lifecycle; offsets, backpressure and commits are ours. What is
 replaced, and why (line numbers of faust-streaming 0.15.3 in docs/decisions/0002):
-- a fetch gives one Faust message per partition, holding all its RecordBatch values, instead of one per
-  record;
+- a fetch gives one Faust message, holding the RecordBatch values of all its partitions, instead of one per
+  record: a message costs Faust a few rounds of a busy loop, milliseconds;
 - the group member runs on the app's loop, not in a thread of its own: two busy threads wait for each other's
   interpreter lock at every answer of Kafka (decision record 0006);
 - `commit` does nothing: a Faust ack says that an agent returned, not that a transaction was committed;
@@ -35,9 +35,9 @@ IDLE_POLL_S = 1.0
 
 
 class Fetched(NamedTuple):
-    """All batches that one fetch gave for one partition, and the group generation in which it was made."""
+    """What one fetch gave, by partition in offset order, and the group generation in which it was made."""
 
-    batches: list[RecordBatch]
+    partitions: list[list[RecordBatch]]
     generation: int
 
 
@@ -106,7 +106,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         generation = (
             self.app.consumer_generation_id
         )  # of the assignment that was drained: no await in between
-        return {tp: [Fetched(batches, generation)] for tp, batches in records.items()}
+        return {tp: [Fetched([batches], generation)] for tp, batches in records.items()}
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition; Faust leaves those without a committed offset where they are."""
@@ -167,7 +167,7 @@ class BatchConsumer(driver.Consumer):
         return self._thread.fetched_highwater(tp)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109 - Faust's signature
-        """Yield one message per fetched partition, leaving out those whose task has enough waiting."""
+        """Yield one message for all that is fetched, leaving out partitions whose task has enough waiting."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow.wait())
         carrier = self.app.carrier
@@ -184,13 +184,20 @@ class BatchConsumer(driver.Consumer):
             await self.wait(self.can_resume_flow.wait())
         if self.should_stop:
             return
-        for tp, units in (fetched or {}).items():
-            for unit in units:
-                if unit.generation == self.app.consumer_generation_id:
-                    yield tp, self._to_message(tp, unit)
+        generation = self.app.consumer_generation_id
+        found = {
+            tp: unit.partitions
+            for tp, units in (fetched or {}).items()
+            for unit in units
+            if unit.generation == generation
+        }
+        if found:
+            first = next(iter(found))
+            together = Fetched([batches for one in found.values() for batches in one], generation)
+            yield first, self._to_message(first, together)
 
     def _to_message(self, tp: TP, record: Fetched) -> ConsumerMessage:
-        last = record.batches[-1]
+        last = record.partitions[0][-1]
         return ConsumerMessage(
             tp.topic,
             tp.partition,

@@ -12,20 +12,24 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from streams.kafka.compression import Packed
-from streams.kafka.encoded_batch import EncodedBatch
+from streams.kafka.compression import Packed, pack
+from streams.kafka.encoded_batch import EncodedBatch, HeaderList, encode_record
 
-HeaderList = list[tuple[str, bytes]]
 Record = tuple[bytes | None, bytes | None, HeaderList]
 Slot = tuple[str, int]
 NO_HEADERS: HeaderList = []
+BATCH_BYTES = 1_000_000  # below the largest batch that brokers take by default, packed or not
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Records of one slot that are encoded already; arguments as of EncodedBatch."""
+    """Records of one slot that are encoded already; arguments as of EncodedBatch.
 
-    records: Packed
+    What is not packed yet takes up plain records that follow: a request has one batch of a partition, and
+    two would take two round trips.
+    """
+
+    records: Packed | bytes
     count: int
     timestamp_ms: int
 
@@ -75,13 +79,14 @@ class WriteSet:
         self,
         topic: str,
         partition: int,
-        records: Packed,
+        records: Packed | bytes,
         count: int,
         timestamp_ms: int,
     ) -> None:
         """Append `count` encoded records, at least 1, to be one record batch.
 
-        See EncodedBatch for what they are made of. The caller keeps a batch below the topic's largest.
+        See EncodedBatch for what they are made of, and `Encoded` for when to pack them. The caller keeps a
+        batch below the topic's largest.
         """
         self._count += count
         self._parts.setdefault((topic, partition), []).append(Encoded(records, count, timestamp_ms))
@@ -138,19 +143,57 @@ def _batches(
     A record larger than the batch size gets a batch of its own.
     """
     builder: BatchBuilder | None = None
+    section: _Section | None = None
     for part in parts:
         if isinstance(part, Encoded):
             if builder is not None:
                 yield builder
-            builder = None
-            yield EncodedBatch(part.records, part.count, part.timestamp_ms, is_transactional=is_transactional)
+            if section is not None:
+                yield section.batch(is_transactional=is_transactional)
+            builder = section = None
+            if isinstance(part.records, bytes):
+                section = _Section(part.records, part.count, part.timestamp_ms)
+            else:
+                yield EncodedBatch(
+                    part.records, part.count, part.timestamp_ms, is_transactional=is_transactional
+                )
             continue
         key, value, headers = part
+        if section is not None:
+            if section.takes(key, value, headers):
+                continue
+            yield section.batch(is_transactional=is_transactional)
+            section = None
         if builder is None:
             builder = make_builder()
         if builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
             yield builder
             builder = make_builder()
             builder.append(timestamp=None, key=key, value=value, headers=headers)
+    if section is not None:
+        yield section.batch(is_transactional=is_transactional)
     if builder is not None:
         yield builder
+
+
+class _Section:
+    """Encoded records that take up more of them, up to BATCH_BYTES."""
+
+    def __init__(self, records: bytes, count: int, timestamp_ms: int) -> None:
+        self._records = bytearray(records)
+        self._count = count
+        self._timestamp_ms = timestamp_ms
+
+    def takes(self, key: bytes | None, value: bytes | None, headers: HeaderList) -> bool:
+        """Append a record; tell whether it had room."""
+        record = encode_record(self._count, key, value, headers)
+        if len(self._records) + len(record) > BATCH_BYTES:
+            return False
+        self._records += record
+        self._count += 1
+        return True
+
+    def batch(self, *, is_transactional: bool) -> EncodedBatch:
+        """Return all of them, packed."""
+        packed = pack(memoryview(self._records))
+        return EncodedBatch(packed, self._count, self._timestamp_ms, is_transactional=is_transactional)

@@ -49,7 +49,7 @@ class Encoded:
         stamp: names what the decision staged in the packed memory.
         deliveries: record batches for `messenger-delivery`: partition, what `Setup.pack` made of the encoded
             records, how many.
-        states: record batches for `notifier.state`: the same without the partition.
+        states: record batches for `notifier.state`: encoded records, not packed yet, and how many.
         rows, row_count: encoded decisions.
         runs, run_count: encoded runs of records without consent.
         holder_counts: per topic, decisions by (fate, reason, kind).
@@ -58,7 +58,7 @@ class Encoded:
 
     stamp: int
     deliveries: list[tuple[int, Any, int]]
-    states: list[tuple[Any, int]]
+    states: list[tuple[bytes, int]]
     rows: bytes
     row_count: int
     runs: bytes

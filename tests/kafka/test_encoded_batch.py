@@ -21,7 +21,7 @@ from streams.kafka.committers.at_least_once import producer_options
 from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch
 from streams.kafka.transaction_requests import TransactionRequests
-from streams.kafka.write_set import WriteSet
+from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.settings import Settings
 from streams.wire.varint import write_bytes, write_long
 from tests.harness.cluster import Cluster
@@ -144,6 +144,35 @@ def test_a_write_set_counts_encoded_records() -> None:
     writes.add("t", 0, b"k", b"v")
     writes.add_encoded("t", 0, values(0, 5), 5, NOW_MS)
     assert len(writes) == 6
+
+
+def plain_builder() -> BatchBuilder:
+    return BatchBuilder(BATCH_BYTES, 0, is_transactional=True)
+
+
+@given(rows, st.lists(st.tuples(some_bytes, some_bytes), max_size=5))
+def test_plain_records_join_encoded_ones_that_are_not_packed(
+    encoded: list[Row], later: list[tuple[bytes | None, bytes | None]]
+) -> None:
+    writes = WriteSet()
+    writes.add_encoded("t", 0, encode(encoded), len(encoded), NOW_MS)
+    for key, value in later:
+        writes.add("t", 0, key, value, [("h", b"x")])
+    ((_, batch),) = writes.batches(plain_builder, is_transactional=True)
+    assert batch.record_count() == len(encoded) + len(later)
+    found = [(row.key, row.value, row.headers) for row in DefaultRecordBatch(bytes(batch._build()))]
+    assert found == [*encoded, *((key, value, [("h", b"x")]) for key, value in later)]
+
+
+def test_what_finds_no_room_beside_encoded_records_gets_a_batch_of_its_own() -> None:
+    writes = WriteSet()
+    large: list[Row] = [(b"k", bytes(BATCH_BYTES - 100), [])]
+    writes.add_encoded("t", 0, encode(large), 1, NOW_MS)
+    writes.add("t", 0, b"k", bytes(50))
+    writes.add("t", 0, b"k", bytes(50))
+    writes.add_encoded("t", 0, encode(large), 1, NOW_MS)
+    counts = [batch.record_count() for _, batch in writes.batches(plain_builder, is_transactional=True)]
+    assert counts == [2, 1, 1]
 
 
 # -- with a broker -----------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from streams.wire.topics import CONSENT_STATE, DECISIONS
 
 OVER_TOPIC_LIMIT = random.Random(1).randbytes(9 << 20)
 OFFSET = TopicPartition(CONSENT_STATE, 0)
+Make = Callable[[str], TransactionalProducer]
 
 
 def writes(*values: bytes) -> WriteSet:
@@ -63,6 +64,12 @@ async def end_offset(settings: Settings) -> int:
         await consumer.stop()
 
 
+@pytest.fixture(params=[1, 2], ids=["version 1", "version 2"])
+def make(request: pytest.FixtureRequest, settings: Settings) -> Make:
+    """Make a producer that uses no later `transaction.version`: older clusters have no other."""
+    return lambda space: TransactionalProducer(settings, space, request.param, latest_version=request.param)
+
+
 @pytest.fixture(scope="module")
 def settings(broker: RunningBroker) -> Settings:
     """Settings of the session's broker, with the topics applied."""
@@ -77,9 +84,9 @@ def run(story: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.broker
-def test_one_refused_batch_undoes_the_whole_transaction(settings: Settings) -> None:
+def test_one_refused_batch_undoes_the_whole_transaction(make: Make, settings: Settings) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "refused", 0)
+        producer = make("refused")
         await producer.open()
         with pytest.raises(OutcomeUnknownError):
             await producer.transact(
@@ -97,9 +104,9 @@ def test_one_refused_batch_undoes_the_whole_transaction(settings: Settings) -> N
 
 
 @pytest.mark.broker
-def test_a_second_owner_fences_the_first(settings: Settings) -> None:
+def test_a_second_owner_fences_the_first(make: Make, settings: Settings) -> None:
     async def story() -> None:
-        first, second = (TransactionalProducer(settings, "fence", 0) for _ in range(2))
+        first, second = (make("fence") for _ in range(2))
         await first.open()
         await second.open()
         with pytest.raises(FencedError):
@@ -115,12 +122,12 @@ def test_a_second_owner_fences_the_first(settings: Settings) -> None:
 
 @pytest.mark.broker
 def test_a_fence_that_only_the_offsets_meet_is_a_fence_and_leaves_nothing_to_log(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    make: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
         logged: list[dict[str, object]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: logged.append(context))
-        first, second = (TransactionalProducer(settings, "late", 0) for _ in range(2))
+        first, second = (make("late") for _ in range(2))
         await first.open()
         await first.transact([writes(b"in time")], {OFFSET: 4}, settings.app_id)
         assert first._requests is not None
@@ -144,23 +151,29 @@ def test_a_fence_that_only_the_offsets_meet_is_a_fence_and_leaves_nothing_to_log
 
 
 @pytest.mark.broker
-def test_the_second_of_two_transactions_waits_for_the_markers_of_the_first(settings: Settings) -> None:
+def test_the_second_of_two_transactions_waits_for_the_markers_of_the_first(
+    make: Make, settings: Settings
+) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "in a row", 0)
+        producer = make("in a row")
         await producer.open()
         for number in range(50):
             await producer.transact([writes(b"row %d" % number)], {OFFSET: number}, settings.app_id)
         await producer.close()
         seen = await committed_values(settings)
-        assert [value for value in seen if value.startswith(b"row ")] == [b"row %d" % n for n in range(50)]
+        rows = [value for value in seen if value.startswith(b"row ")]
+        assert rows[-50:] == [b"row %d" % n for n in range(50)]
+        assert len(rows) % 50 == 0
 
     run(story)
 
 
 @pytest.mark.broker
-def test_batches_of_one_partition_are_written_in_order_and_the_last_end_is_told(settings: Settings) -> None:
+def test_batches_of_one_partition_are_written_in_order_and_the_last_end_is_told(
+    make: Make, settings: Settings
+) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "large", 0)
+        producer = make("large")
         await producer.open()
         large = [bytes([65 + number]) + random.Random(number).randbytes(700_000) for number in range(4)]
         ends = await producer.transact([writes(*large), writes(b"Z")], {OFFSET: 1}, settings.app_id)
@@ -182,7 +195,7 @@ def test_batches_that_kafka_refuses_for_now_are_sent_again_and_written_once(sett
     """It does while the transaction changes, here by the group that comes at the same time."""
 
     async def story() -> None:
-        requests = TransactionRequests(settings, "for now")
+        requests = TransactionRequests(settings, "for now", latest_version=1)
         await requests.start()
         for number in range(30):
             batches = list(writes(b"now %d" % number).batches(_builder, is_transactional=True))
@@ -197,9 +210,31 @@ def test_batches_that_kafka_refuses_for_now_are_sent_again_and_written_once(sett
 
 
 @pytest.mark.broker
+@pytest.mark.parametrize(("latest", "is_new_epoch"), [(1, False), (2, True)])
+def test_from_version_2_on_every_transaction_has_an_epoch_of_its_own(
+    settings: Settings, latest: int, *, is_new_epoch: bool
+) -> None:
+    async def story() -> None:
+        requests = TransactionRequests(settings, f"epoch {latest}", latest_version=latest)
+        await requests.start()
+        assert requests.version == latest, "the embedded cluster has the latest"
+        before = requests._producer
+        batches = list(writes(b"e").batches(_builder, is_transactional=True))
+        await requests.add_partitions([slot for slot, _ in batches])
+        await requests.produce(batches)
+        await requests.commit()
+        assert (requests._producer[1] > before[1]) == is_new_epoch
+        await requests.close()
+
+    run(story)
+
+
+@pytest.mark.broker
 def test_sequence_numbers_go_on_at_zero_after_the_largest(settings: Settings) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "sequence", 0, first_sequence=SEQUENCE_LIMIT - 3)
+        producer = TransactionalProducer(
+            settings, "sequence", 0, first_sequence=SEQUENCE_LIMIT - 3, latest_version=1
+        )
         await producer.open()
         for number in range(4):
             await producer.transact(
@@ -214,10 +249,10 @@ def test_sequence_numbers_go_on_at_zero_after_the_largest(settings: Settings) ->
 
 @pytest.mark.broker
 def test_a_transaction_that_is_too_long_for_its_time_is_given_up(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
+    make: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def story() -> None:
-        producer = TransactionalProducer(settings, "slow", 0)
+        producer = make("slow")
         await producer.open()
         assert producer._requests is not None
 

@@ -14,8 +14,7 @@ from streams.failpoints import reach
 from streams.kafka.committer import Ends
 from streams.kafka.committers.offset_commits import OffsetCommits
 from streams.kafka.connection import client_options
-from streams.kafka.transactions import BATCH_BYTES
-from streams.kafka.write_set import WriteSet
+from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.settings import Settings
 
 RETRY_BACKOFF_MS = 10

@@ -231,10 +231,11 @@ class CompiledDecider:
             place = np.argsort(order, kind="stable").astype(np.int32)
         else:
             place = np.arange(count, dtype=np.int32)
-        return self._batches(self._deliveries, buffers, source, at, place, partition)
+        found = _batches(self._deliveries, self._batch_bytes, buffers, source, at, place, partition)
+        return [(number, self._pack(records), count) for number, records, count in found]
 
-    def _states(self, subjects: PackedSubjects, buffers: Buffers) -> list[tuple[Any, int]]:
-        """Return the record batches of changed memories: packed records, count."""
+    def _states(self, subjects: PackedSubjects, buffers: Buffers) -> list[tuple[bytes, int]]:
+        """Return the record batches of changed memories: encoded records, count."""
         touched = int(subjects.memory.counters[TOUCHED])
         at, counts = np.zeros(3 * touched + 64, np.int64), np.zeros(1, np.int64)
         start = 0
@@ -249,23 +250,8 @@ class CompiledDecider:
         count = int(counts[0])
         at, partition = at[: count + 1], np.zeros(count, np.int32)
         place = np.arange(count, dtype=np.int32)
-        found = self._batches(1, buffers, buffers.states, at, place, partition)
-        return [(records, number) for _, records, number in found]
-
-    def _batches(
-        self, partitions: int, buffers: Buffers, source: Bytes, at: Longs, place: Ints, partition: Ints
-    ) -> list[tuple[int, Any, int]]:
-        if not place.size:
-            return []
-        size = int(at[-1] - at[0]) + RECORD_HEAD * place.size
-        if size > buffers.batches.size:
-            buffers.batches = np.empty(size, np.uint8)
-        out, ends = buffers.batches, np.zeros((place.size, 4), np.int64)
-        batches = batch_records(out, ends, partitions, self._batch_bytes, source, at, place, partition)
-        return [
-            (number, self._pack(out[start:end].data), count)
-            for number, start, end, count in ends[:batches].tolist()
-        ]
+        found = _batches(1, self._batch_bytes, buffers, buffers.states, at, place, partition)
+        return [(records.tobytes(), number) for _, records, number in found]
 
 
 class _Orders(NamedTuple):
@@ -296,6 +282,27 @@ def _by_topic(batches: Sequence[RecordBatch]) -> Iterator[tuple[str, list[Record
     for batch in batches:
         groups.setdefault(batch.topic, []).append(batch)
     yield from groups.items()
+
+
+def _batches(
+    partitions: int,
+    batch_bytes: int,
+    buffers: Buffers,
+    source: Bytes,
+    at: Longs,
+    place: Ints,
+    partition: Ints,
+) -> Iterator[tuple[int, memoryview, int]]:
+    """Yield record batches: partition, encoded records (until the next call), how many."""
+    if not place.size:
+        return
+    size = int(at[-1] - at[0]) + RECORD_HEAD * place.size
+    if size > buffers.batches.size:
+        buffers.batches = np.empty(size, np.uint8)
+    out, ends = buffers.batches, np.zeros((place.size, 4), np.int64)
+    batches = batch_records(out, ends, partitions, batch_bytes, source, at, place, partition)
+    for number, start, end, count in ends[:batches].tolist():
+        yield number, out[start:end].data, count
 
 
 def _counts(count: Longs, no_consent: int) -> Counts:
