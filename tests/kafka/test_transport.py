@@ -2,12 +2,15 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import faust
 import pytest
+from faust.types import TP
 
-from streams.kafka.transport import BatchConsumer, BatchConsumerThread, BatchTransport
+from streams.kafka.transport import BatchConsumer, BatchConsumerThread, BatchTransport, Fetched
+from streams.kernel.record_batch import RecordBatch
 
 
 def member() -> BatchConsumerThread:
@@ -72,5 +75,36 @@ def test_it_stops_also_when_its_member_cannot(monkeypatch: pytest.MonkeyPatch) -
         found = member()
         await found.start()
         await found.stop()
+
+    asyncio.run(asyncio.wait_for(story(), 5))
+
+
+def test_a_fetch_is_one_message_of_the_partitions_of_its_own_generation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was fetched before a rebalance may belong to another member now."""
+
+    def batch(partition: int) -> RecordBatch:
+        return RecordBatch("t", partition, [4], [0], [b"k"], [b"v"], [()], 4, 5)
+
+    async def story() -> None:
+        consumer: Any = member().consumer
+        app = consumer.app
+        app.carrier = SimpleNamespace(room=asyncio.Event(), saturated=set)
+        app.consumer_generation_id = 7
+        fetched = {
+            TP("t", partition): [Fetched([[batch(partition)]], generation)]
+            for partition, generation in ((0, 7), (1, 6), (2, 7))
+        }
+
+        async def getmany(**_: Any) -> dict[TP, list[Fetched]]:
+            return fetched
+
+        monkeypatch.setattr(consumer, "_getmany", getmany)
+        monkeypatch.setattr(consumer, "_get_active_partitions", lambda: set(fetched))
+        consumer.flow_active = True
+        messages = [message async for _, message in consumer.getmany(1.0)]
+        assert [[b.partition for one in m.value.partitions for b in one] for m in messages] == [[0, 2]]
+        assert (messages[0].offset, messages[0].generation_id) == (4, 7)
 
     asyncio.run(asyncio.wait_for(story(), 5))
