@@ -1,7 +1,7 @@
 """Decides the inputs of a recording with the product's own fold and interpreted kernel, batch by batch,
 without a broker.
 
-`python -m tests.product_run INPUTS OUTPUT`: both are files of `tests.model.recording`. Run from a copy of
+`python -m tests.product_run INPUTS OUTPUT`: both are files of `verifier.recording`. Run from a copy of
 the tree it decides with that copy's core, which is how `tests/test_broken_builds.py` runs its mutants.
 """
 
@@ -18,8 +18,9 @@ from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import fold_batches
 from streams.kernel.interpret import Interpreter
 from streams.kernel.record_batch import NO_HEADERS, RecordBatch
-from tests.model.recording import Recording, Sent
+from tests.model.saved import load, save
 from verifier.avro import Reader, load_schema, unframe
+from verifier.recording import Recording, Sent
 
 
 class Memory:
@@ -128,4 +129,4 @@ def _row(row: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    ProductRun(Recording.load(Path(sys.argv[1]))).run().save(Path(sys.argv[2]))
+    save(ProductRun(load(Path(sys.argv[1]))).run(), Path(sys.argv[2]))

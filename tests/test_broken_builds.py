@@ -13,10 +13,10 @@ import pytest
 
 from tests.model import sources
 from tests.model.desk import phases
-from tests.model.recording import Recording
 from tests.model.rehearsal import Rehearsal
-from tests.model.replay import Replay
+from tests.model.saved import load, save
 from tests.model.sources import Lots
+from verifier.replay import Replay
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -42,7 +42,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for name, (source_name, share, offset_ms) in RUNS.items():
         source = getattr(sources, source_name)(DATA / source_name, LOTS, share)
         found[name] = folder / name
-        Rehearsal(offset_ms=offset_ms).run(source, phases(source, GRANT_SHARE, LOTS)).save(found[name])
+        save(Rehearsal(offset_ms=offset_ms).run(source, phases(source, GRANT_SHARE, LOTS)), found[name])
     return found
 
 
@@ -70,7 +70,7 @@ def differences(tree: Path, inputs: dict[str, Path], folder: Path) -> list[str]:
         output = folder / f"{name}-decided"
         command = [sys.executable, "-m", "tests.product_run", str(path), str(output)]
         subprocess.run(command, cwd=tree, check=True, timeout=100)
-        found = Replay(Recording.load(output)).run().differences
+        found = Replay(load(output)).run().differences
         if found:
             return found
     return []

@@ -19,13 +19,14 @@ from tests.harness.worker import Worker
 from tests.model import sources
 from tests.model.desk import phases
 from tests.model.driver import Driver, with_giants
-from tests.model.recording import Recording, record, wait_until_decided
 from tests.model.rehearsal import Rehearsal
-from tests.model.replay import Outcome, Replay
 from tests.model.sources import Lots, Source
+from tests.model.waiting import wait_until_decided
 from tests.model.words import words
 from tests.product_run import ProductRun
 from verifier.conservation import Conservation
+from verifier.recording import Recording, record
+from verifier.replay import Outcome, Replay
 from verifier.topics import Topics, collect
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

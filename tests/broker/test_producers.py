@@ -23,7 +23,7 @@ from tests.harness.messages import (
     transaction,
 )
 from tests.harness.worker import Worker, notifier
-from tests.model.partitions import partition_of
+from verifier.model.partitions import partition_of
 
 BANK, BALANCES, REQUESTS = "bank.transactions", "bank.balances", "consent.requests"
 SUBJECTS = 40

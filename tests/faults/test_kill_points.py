@@ -10,7 +10,7 @@ import pytest
 from tests.harness.cluster import Cluster, cluster, eventually, figures
 from tests.harness.messages import Position, Record, fates, grant_all, notifications, sent, transaction
 from tests.harness.worker import Worker
-from tests.model.partitions import partition_of
+from verifier.model.partitions import partition_of
 
 pytestmark = pytest.mark.timeout(120)
 

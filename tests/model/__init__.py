@@ -1,8 +1,5 @@
-"""The independent model: who must be told what, written from docs/rules.md alone, to be compared with what
-the notifier told.
+"""What exercises the independent model of `verifier/model`: real input as sends and requests, a driver, a
+rehearsal without a broker, the model's words, and its own tests.
 
-Imports nothing of `streams` (an import contract): plain dicts, the standard library, Apache avro, babel. It
-decides one record at a time, in order. What a model cannot know - when a batch was decided, and which
-requests it had folded - it takes from the DecisionBatch and bounds elsewhere. Read next: `consents.py`,
-`opening.py`, `rules.py`, `memory.py`, `notice.py`, then `replay.py`.
+Imports nothing of `streams` (an import contract). Read next: `sources.py`, `desk.py`, `driver.py`.
 """

@@ -4,28 +4,19 @@ what was acknowledged before what.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import KafkaError, Message, Producer
 
 from tests.model.desk import CUTS, Ask, encoded
-from tests.model.opening import SCHEMA_OF, TIME_OF
-from tests.model.partitions import partition_of
 from tests.model.sources import Send, Source
 from tests.model.values import event_value
+from verifier.model.opening import SCHEMA_OF, TIME_OF
+from verifier.model.partitions import partition_of
+from verifier.replay import Floor
 
 REQUESTS = "consent.requests"
-
-
-@dataclass
-class Floor:
-    """What was acknowledged (next offset of requests by partition) before the records from `firsts` on were
-    sent.
-    """
-
-    acknowledged: dict[int, int]
-    firsts: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 class Driver:

@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.model.desk import CUTS, Ask, encoded
 from tests.model.driver import made
-from tests.model.partitions import partition_of
-from tests.model.recording import Recording, Request
-from tests.model.rules import Record
 from tests.model.sources import Source
 from verifier.evidence import EVENT_TOPICS
+from verifier.model.partitions import partition_of
+from verifier.model.rules import Record
+from verifier.recording import Recording, Request
 
 START_MS = 1_764_000_000_000
 BATCH_RECORDS = 500

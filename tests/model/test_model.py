@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from tests.model import values
-from tests.model.consents import Answer
-from tests.model.notice import shipment_label, subject_label
-from tests.model.opening import is_valid
-from tests.model.partitions import murmur2, partition_of
-from tests.model.rules import Model, Record, fate
+from verifier.model.consents import Answer
+from verifier.model.notice import shipment_label, subject_label
+from verifier.model.opening import is_valid
+from verifier.model.partitions import murmur2, partition_of
+from verifier.model.rules import Model, Record, fate
 
 T = 1_700_000_000_000
 HOUR, DAY, MINUTE = 3_600_000, 86_400_000, 60_000

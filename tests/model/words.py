@@ -16,7 +16,7 @@ import babel.dates
 import babel.localedata
 import babel.numbers
 
-from tests.model.consents import is_currency
+from verifier.model.consents import is_currency
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "words.md"
 EXPONENTS = {

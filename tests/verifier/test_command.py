@@ -15,8 +15,8 @@ from tests.harness.cluster import ROOT, Cluster, cluster
 from tests.harness.worker import Worker
 from tests.model.desk import Ask
 from tests.model.driver import Driver
-from tests.model.recording import wait_until_decided
 from tests.model.sources import Send, Source
+from tests.model.waiting import wait_until_decided
 from tests.verifier.test_conservation import encoded
 from verifier.avro import Reader, load_schema
 from verifier.topics import DECISIONS

@@ -15,9 +15,9 @@ from tests.core.stories import NOW, consents_of, event_of, moment, stories
 from tests.kernel.compiled.twins import Twins, batch
 from tests.model import sources
 from tests.model.desk import phases
-from tests.model.recording import Recording
 from tests.model.rehearsal import Rehearsal
 from tests.model.sources import Lots
+from verifier.recording import Recording
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed: there is no compiled path to compare")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from tests.model.partitions import is_of_partition
 from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe
+from verifier.model.partitions import is_of_partition
 
 DAY_MS = 86_400_000
 LARGEST_MAX_AGE_MS = 2 * DAY_MS
@@ -55,6 +55,7 @@ class Consents:
         return subject if subject and (subject.holders or subject.is_suspended) else None
 
     def subjects(self) -> Iterable[tuple[bytes, Subject]]:
+        """Return every subject there ever was, by key."""
         return self._subjects.items()
 
     def apply(self, key: bytes | None, value: bytes | None, appended: int) -> Answer | None:
@@ -167,6 +168,7 @@ class Threshold:
     currencies: frozenset[str] | None
 
     def is_for(self, currency: str) -> bool:
+        """Whether the threshold compares with amounts of a currency."""
         return self.currencies is None or currency in self.currencies
 
 

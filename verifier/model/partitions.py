@@ -24,4 +24,5 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def is_of_partition(key: bytes, partition: int, partitions: int) -> bool:
+    """Whether a key belongs into a partition."""
     return partition_of(key, partitions) == partition

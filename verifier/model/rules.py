@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tests.model.consents import Answer, Consents, Subject, Terms, Version, chain, terms
-from tests.model.memory import Seen, Told
-from tests.model.notice import MAX_AGE_MS, PURPOSES_OF, kind_of, notification
-from tests.model.opening import Event, Rejected, opened
-from tests.model.partitions import is_of_partition
+from verifier.model.consents import Answer, Consents, Subject, Terms, Version, chain, terms
+from verifier.model.memory import Seen, Told
+from verifier.model.notice import MAX_AGE_MS, PURPOSES_OF, kind_of, notification
+from verifier.model.opening import Event, Rejected, opened
+from verifier.model.partitions import is_of_partition
 
 LARGEST_VALUE_BYTES = 1_048_576
 FATES = ("REJECT", "DUPLICATE", "NOTIFY", "DIGEST", "DEFER", "SUPPRESS")

@@ -8,14 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.model.driver import Floor
-from tests.model.recording import Recording
-from tests.model.rules import Model, Record, Row, fate
 from verifier.evidence import EVENT_TOPICS
+from verifier.model.rules import Model, Record, Row, fate
+from verifier.recording import Recording
 
 Place = tuple[str, int, int]
 Render = Callable[[dict[str, Any]], str]
 COMPARED = ("outcome", "reason", "kind", "event_id", "consent_id", "consent_version", "rule")
+
+
+@dataclass
+class Floor:
+    """What was acknowledged (next offset of requests by partition) before the records from `firsts` on were
+    sent.
+    """
+
+    acknowledged: dict[int, int]
+    firsts: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 @dataclass

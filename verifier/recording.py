@@ -1,14 +1,11 @@
 """A run as its topics show it: what went in, when and in which batches it was decided, and what came out."""
 
-import pickle
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.model.rules import Record
 from verifier.avro import Reader, load_schema, schema_ids, unframe
 from verifier.evidence import EVENT_TOPICS
+from verifier.model.rules import Record
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics
 
 REQUESTS = "consent.requests"
@@ -44,15 +41,6 @@ class Recording:
     batches: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     dead_letters: list[dict[str, bytes]] = field(default_factory=list)
-
-    def save(self, path: Path) -> None:
-        path.write_bytes(pickle.dumps(self))
-
-    @staticmethod
-    def load(path: Path) -> "Recording":
-        found = pickle.loads(path.read_bytes())
-        assert isinstance(found, Recording)
-        return found
 
 
 def record(bootstrap: str) -> Recording:
@@ -95,33 +83,3 @@ def _outputs(topics: Topics, ids: dict[str, int], found: Recording) -> None:
 
 def _headers(message: Any) -> dict[str, bytes]:
     return {name: value for name, value in message.headers() or [] if value is not None}
-
-
-def wait_until_decided(bootstrap: str, seconds: float) -> None:
-    """Wait until decision batches cover every record of the event topics; AssertionError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        reached, topics = _decided(bootstrap), Topics(bootstrap)
-        ends = topics.ends(EVENT_TOPICS)
-        topics.close()
-        left = {
-            place: end - reached.get(place, 0) for place, end in ends.items() if end > reached.get(place, 0)
-        }
-        if not left:
-            return
-        assert time.monotonic() < deadline, f"not decided after {seconds:.0f} s: {left}"
-        time.sleep(0.5)
-
-
-def _decided(bootstrap: str) -> dict[tuple[str, int], int]:
-    """The position up to which each event topic's partition is decided."""
-    topics, ids = Topics(bootstrap), schema_ids()
-    batches = Reader(load_schema("decision_batch"))
-    reached: dict[tuple[str, int], int] = {}
-    try:
-        for message in topics.read(DECISIONS, list(topics.starts(DECISIONS))):
-            value = batches.read(unframe(message.value() or b"", (ids["decision_batch"],))[1])
-            reached |= {(span["topic"], value["partition"]): span["next_offset"] for span in value["inputs"]}
-    finally:
-        topics.close()
-    return reached

@@ -5,10 +5,10 @@ of notification.avsc.
 import uuid
 from typing import Any
 
-from tests.model.consents import DETAIL, Terms, Version
-from tests.model.memory import utc_date
-from tests.model.opening import Event
 from verifier.avro import load_schema
+from verifier.model.consents import DETAIL, Terms, Version
+from verifier.model.memory import utc_date
+from verifier.model.opening import Event
 
 NAMESPACE = uuid.UUID("1b5eb6ff-3e37-4091-bfeb-9304ea67c482")
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000

@@ -5,8 +5,8 @@ reason it is rejected for.
 from dataclasses import dataclass
 from typing import Any
 
-from tests.model.consents import is_currency
 from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe
+from verifier.model.consents import is_currency
 
 FUTURE_MS = 300_000
 YEAR_10000_MS = 253_402_300_800_000

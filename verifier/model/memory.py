@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from tests.model.opening import Event
+from verifier.model.opening import Event
 
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
 SEEN_MS = 2 * DAY_MS + 10 * MINUTE_MS
@@ -42,6 +42,7 @@ class Seen:
         self._entries: dict[bytes, dict[tuple[str, str], int]] = {}
 
     def has(self, topic: str, subject: bytes, event_id: str, now: int) -> bool:
+        """Whether an event of this id was seen in the topic."""
         return self._entries.get(subject, {}).get((topic, event_id), now) > now
 
     def add(self, topic: str, subject: bytes, event: Event, now: int) -> bool:
@@ -55,6 +56,7 @@ class Seen:
         return True
 
     def forget(self, subject: bytes) -> None:
+        """Forget all of a subject."""
         self._entries.pop(subject, None)
 
 
@@ -66,6 +68,7 @@ class Told:
         self._revisions: dict[bytes, dict[tuple[str, ...], int]] = {}
 
     def forget(self, subject: bytes) -> None:
+        """Forget all of a subject."""
         self._steps.pop(subject, None)
         self._revisions.pop(subject, None)
 
@@ -102,6 +105,7 @@ class Told:
         return is_same and _is_new_eta(event.fields, step, now)
 
     def add(self, subject: bytes, holder: str, event: Event, now: int) -> None:
+        """Remember a step that was told."""
         name = lifecycle(event)
         if name:
             if event.schema != "account_balance":
