@@ -1,31 +1,72 @@
-"""`python -m verifier conservation --kafka HOST:PORT --json`: prints what the topics show; exit 0
-conserved, 1 not, 3 no Kafka.
+"""`python -m verifier CHECK --kafka HOST:PORT --json`: prints what the topics show.
+
+`conservation` is the quick one, `invariants` decides everything again with a model of its own, `follow` is a
+reader to run beside a worker, whose notes `invariants --live` compares. Exit 0: nothing was found, 1:
+something was, 3: no Kafka.
 """
 
 import argparse
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
 
 from confluent_kafka import KafkaException
 
 from verifier.conservation import Conservation, Report
-from verifier.topics import DECISIONS, Topics, UnreachableError, collect
+from verifier.evidence import EVENT_TOPICS
+from verifier.follow import follow, read_notes
+from verifier.invariants import NAMES, SHOWN, Invariant, check
+from verifier.recording import REQUESTS, record
+from verifier.standing import standing
+from verifier.topics import DECISIONS, DELIVERY, Topics, UnreachableError, collect
 
 
 def main(arguments: list[str]) -> int:
     """Run one check. Returns the exit code."""
     options = _parser().parse_args(arguments)
-    topics = Topics(options.kafka)
     try:
-        evidence = collect(topics, decisions=options.decisions_topic)
+        code: int = options.run(options)
     except (UnreachableError, KafkaException) as error:
         sys.stderr.write(f"verifier: cannot read {options.kafka}: {error}\n")
         return 3
-    finally:
-        topics.close()
-    report = Conservation(evidence, is_exactly_once=options.guarantee == "exactly_once").run()
+    return code
+
+
+def _conservation(options: argparse.Namespace) -> int:
+    report = _conserved(options)
     sys.stdout.write(json.dumps(report.as_json()) + "\n" if options.json else as_text(report))
     return 0 if report.is_conserved else 1
+
+
+def _conserved(options: argparse.Namespace, decisions: str | None = None) -> Report:
+    topics = Topics(options.kafka)
+    try:
+        evidence = collect(topics, decisions=decisions or options.decisions_topic)
+    finally:
+        topics.close()
+    return Conservation(evidence, is_exactly_once=options.guarantee == "exactly_once").run()
+
+
+def _invariants(options: argparse.Namespace) -> int:
+    """Decide everything again; decisions are read before what they speak of."""
+    report, recording = _conserved(options, DECISIONS), record(options.kafka)
+    after = standing(options.kafka, options.group, (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS))
+    found = check(recording, report, after, read_notes(options.live) if options.live else None)
+    shown = {one.name: one.as_json() for one in found}
+    sys.stdout.write(json.dumps(shown) + "\n" if options.json else table(found))
+    return 1 if any(one.violations for one in found) else 0
+
+
+def _follow(options: argparse.Namespace) -> int:
+    """Note what is read until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    follow(options.kafka, options.out, stop.is_set)
+    return 0
 
 
 def as_text(report: Report) -> str:
@@ -35,14 +76,40 @@ def as_text(report: Report) -> str:
     return "\n".join([*lines, *shown["violations"]]) + "\n"
 
 
+def table(found: Iterable[Invariant]) -> str:
+    """Return invariants as lines for people: name, what was looked at, what was found, and what it says."""
+    lines = []
+    for one in found:
+        lines.append(
+            f"{one.name:>4} {one.checked:>9} looked at {len(one.violations):>6} found  {NAMES[one.name]}"
+        )
+        lines += [f"       {name} {value}" for name, value in one.figures.items()]
+        lines += [f"       {violation}" for violation in one.violations[:SHOWN]]
+    return "\n".join(lines) + "\n"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="verifier", description="Checks a notifier from its topics alone.")
     checks = parser.add_subparsers(required=True, metavar="CHECK")
-    one = checks.add_parser("conservation", help="every record decided once, everything sent as decided")
-    one.add_argument("--kafka", required=True, metavar="HOST:PORT")
-    one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")
-    one.add_argument("--decisions-topic", default=DECISIONS, metavar="TOPIC", help="read decisions from here")
-    one.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    conservation = checks.add_parser(
+        "conservation", help="every record decided once, everything sent as decided"
+    )
+    conservation.add_argument(
+        "--decisions-topic", default=DECISIONS, metavar="TOPIC", help="read decisions from here"
+    )
+    conservation.set_defaults(run=_conservation)
+    invariants = checks.add_parser("invariants", help="I1 to I11: everything decided again, and compared")
+    invariants.add_argument("--group", default="notifier", help="the worker's app id")
+    invariants.add_argument("--live", type=Path, metavar="FILE", help="notes of `follow`, for I3")
+    invariants.set_defaults(run=_invariants)
+    for one in (conservation, invariants):
+        one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")
+        one.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    following = checks.add_parser("follow", help="read what is told as it comes, until it is ended")
+    following.add_argument("--out", type=Path, required=True, metavar="FILE", help="append notes here")
+    following.set_defaults(run=_follow)
+    for one in (conservation, invariants, following):
+        one.add_argument("--kafka", required=True, metavar="HOST:PORT")
     return parser
 
 

@@ -1,5 +1,6 @@
 """A run as its topics show it: what went in, when and in which batches it was decided, and what came out."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ from verifier.evidence import EVENT_TOPICS
 from verifier.model.rules import Record
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics
 
-REQUESTS = "consent.requests"
+REQUESTS, STATES = "consent.requests", "consent.state"
 
 
 class Request(NamedTuple):
@@ -21,7 +22,9 @@ class Request(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A record of messenger-delivery: its key, value as a dict, its headers, and the value with its frame."""
+    """A record of messenger-delivery: its key, value as a dict, its headers, the value with its frame, and
+    when it was appended.
+    """
 
     partition: int
     offset: int
@@ -29,6 +32,26 @@ class Sent(NamedTuple):
     value: dict[str, Any]
     headers: dict[str, bytes]
     framed: bytes
+    appended: int = 0
+
+    @property
+    def place(self) -> str:
+        """Return where it stands, as reports say it."""
+        return f"{DELIVERY}/{self.partition}/{self.offset}"
+
+    @property
+    def source(self) -> tuple[str, int, int]:
+        """Return the event that it tells of; no header, no event."""
+        topic, _, rest = (
+            self.headers.get("notifier.source", b"/0/0").decode("utf-8", "replace").partition("/")
+        )
+        partition, _, offset = rest.partition("/")
+        return topic, int(partition), int(offset)
+
+    @property
+    def digest(self) -> str:
+        """Return what tells its key and value from others."""
+        return digest_of(self.key.encode(), self.framed)
 
 
 @dataclass
@@ -41,11 +64,20 @@ class Recording:
     batches: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     sent: list[Sent] = field(default_factory=list)
     dead_letters: list[dict[str, bytes]] = field(default_factory=list)
+    states: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
 
 
-def record(bootstrap: str) -> Recording:
-    """Read a run; decisions first, as all that they speak of was committed with them or before."""
-    topics, ids = Topics(bootstrap), schema_ids()
+def digest_of(key: bytes, value: bytes) -> str:
+    """Return what tells a record's key and value from others."""
+    return hashlib.sha256(len(key).to_bytes(4, "big") + key + value).hexdigest()[:32]
+
+
+def record(bootstrap: str, options: dict[str, Any] | None = None) -> Recording:
+    """Read a run; decisions first, as all that they speak of was committed with them or before.
+
+    `options` are librdkafka's, for clusters that ask for credentials. Raises UnreachableError.
+    """
+    topics, ids = Topics(bootstrap, options), schema_ids()
     try:
         partitions = list(topics.starts(EVENT_TOPICS[0]))
         found = Recording(len(partitions))
@@ -62,6 +94,9 @@ def record(bootstrap: str) -> Recording:
         for message in topics.read(REQUESTS, partitions):
             request = Request(message.offset() or 0, message.key(), message.value(), message.timestamp()[1])
             found.requests.setdefault(message.partition() or 0, []).append(request)
+        for message in topics.read(STATES, partitions):
+            kept = found.states.setdefault(message.partition() or 0, {})
+            kept[message.key() or b""] = message.value()
         _outputs(topics, ids, found)
     finally:
         topics.close()
@@ -74,9 +109,8 @@ def _outputs(topics: Topics, ids: dict[str, int], found: Recording) -> None:
         body = unframe(message.value() or b"", (ids["notification"],))[1]
         key = (message.key() or b"").decode()
         place = message.partition() or 0, message.offset() or 0
-        found.sent.append(
-            Sent(*place, key, notifications.read(body), _headers(message), message.value() or b"")
-        )
+        value, appended = message.value() or b"", message.timestamp()[1]
+        found.sent.append(Sent(*place, key, notifications.read(body), _headers(message), value, appended))
     for message in topics.read(DEAD_LETTERS, list(topics.starts(DEAD_LETTERS))):
         found.dead_letters.append(_headers(message))
 

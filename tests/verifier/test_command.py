@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from verifier.topics import DECISIONS
 
 SUBJECTS = [f"bank:account-{number:04d}" for number in range(30)]
 TAMPERED = "notifier.decisions.tampered"
+ALL = [f"I{number}" for number in range(1, 12)]
 
 
 def sends(name: str) -> list[Send]:
@@ -36,17 +39,26 @@ def sends(name: str) -> list[Send]:
     return found
 
 
+@contextmanager
+def following(kafka: Cluster, notes: Path) -> Iterator[None]:
+    """Run a reader beside what is done within; it ends when all is read."""
+    command = [sys.executable, "-m", "verifier", "follow", "--kafka", kafka.bootstrap, "--out", str(notes)]
+    reader = subprocess.Popen(command, cwd=ROOT)
+    try:
+        yield
+        reader.terminate()
+        assert reader.wait(60) == 0
+    finally:
+        reader.kill()
+        reader.wait()
+
+
 def checked(kafka: Cluster, *arguments: str) -> tuple[int, dict[str, Any]]:
-    command = [
-        sys.executable,
-        "-m",
-        "verifier",
-        "conservation",
-        "--kafka",
-        kafka.bootstrap,
-        "--json",
-        *arguments,
-    ]
+    return ran("conservation", kafka, *arguments)
+
+
+def ran(check: str, kafka: Cluster, *arguments: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "verifier", check, "--kafka", kafka.bootstrap, "--json", *arguments]
     done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=60)
     assert not done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -78,10 +90,15 @@ def test_a_decision_taken_out_of_the_topic_is_noticed(tmp_path: Path) -> None:
         grants = [
             Ask(subject, "GRANT", f"user:{subject}", {"consent_id": "c-1"}) for subject in SUBJECTS[:10]
         ]
-        with Worker(kafka.bootstrap, tmp_path / "worker.log") as worker:
+        notes = tmp_path / "notes"
+        with following(kafka, notes), Worker(kafka.bootstrap, tmp_path / "worker.log") as worker:
             worker.wait_ready()
-            driver.run(source, [grants, [], [], []])
+            driver.run(source, [grants, [], [], [Ask(SUBJECTS[25], "REVOKE", None, {})]])
             wait_until_decided(kafka.bootstrap, 60)
+        code, found = ran("invariants", kafka, "--live", str(notes))
+        assert {name: one["violations"] for name, one in found.items()} == dict.fromkeys(ALL, 0), found
+        assert all(one["checked"] for one in found.values()), found
+        assert code == 0
         code, report = checked(kafka)
         assert (code, report["conserved"], report["violations"]) == (0, True, [])
         assert report["notifications"] == {"RECEIPT": 20}

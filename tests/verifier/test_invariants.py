@@ -1,0 +1,217 @@
+"""Every invariant is tripped by one change to a run that is otherwise in order."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.model.desk import Ask
+from tests.model.rehearsal import Rehearsal
+from tests.model.sources import Send, Source
+from tests.model.values import Writer
+from tests.product_run import ProductRun
+from verifier.conservation import Report
+from verifier.evidence import EVENT_TOPICS
+from verifier.invariants import Invariant, Seen, Standing, check
+from verifier.model.consents import Consents
+from verifier.recording import REQUESTS, Recording, Request
+
+SUBJECTS = [f"bank:account-{number}" for number in range(12)]
+REVOKED, GRANTED, STRANGER = SUBJECTS[0], SUBJECTS[1], SUBJECTS[11]
+LATENCY_MS = 5
+
+
+@dataclass
+class Run:
+    """What `check` takes; each test changes one thing of its own copy."""
+
+    recording: Recording
+    report: Report
+    standing: Standing
+    live: list[Seen]
+
+    def check(self) -> dict[str, Invariant]:
+        return {one.name: one for one in check(self.recording, self.report, self.standing, self.live)}
+
+    def number_of(self, subject: str) -> int:
+        """Return which notification is the last one of a subject."""
+        return max(number for number, one in enumerate(self.recording.sent) if one.key == f"user:{subject}")
+
+    def change(self, number: int, **changed: Any) -> None:
+        self.recording.sent[number] = self.recording.sent[number]._replace(**changed)
+
+
+def source() -> Source:
+    def send(number: int, subject: str) -> Send:
+        fields = {
+            "event_id": f"e-{number}-{subject}",
+            "status": "POSTED",
+            "amount_minor": -1,
+            "currency": "EUR",
+        }
+        return Send("bank.transactions", subject, fields)
+
+    return Source({}, [send(number, subject) for number in range(8) for subject in SUBJECTS])
+
+
+@cache
+def whole() -> Run:
+    grants = [Ask(subject, "GRANT", f"user:{subject}", {"consent_id": "c"}) for subject in SUBJECTS[:6]]
+    asks = [grants, [], [], [Ask(REVOKED, "REVOKE", None, {})]]
+    found = ProductRun(Rehearsal().run(source(), asks)).run()
+    decided_at = {
+        (span["topic"], partition, offset): batch["decided_at"]
+        for partition, batches in found.batches.items()
+        for batch in batches
+        for span in batch["inputs"]
+        for offset in range(span["first_offset"], span["next_offset"])
+    }
+    found.sent = [one._replace(appended=decided_at[one.source] + LATENCY_MS) for one in found.sent]
+    found.states = {
+        partition: kept(Consents(partition, found.partitions), requests)
+        for partition, requests in found.requests.items()
+    }
+    places = [(topic, partition) for topic in EVENT_TOPICS for partition in range(found.partitions)]
+    committed = {
+        (topic, partition): len(found.events[topic, partition])
+        for topic, partition in places
+        if found.events[topic, partition]
+    } | {(REQUESTS, partition): len(requests) for partition, requests in found.requests.items()}
+    live = [Seen("messenger-delivery", one.partition, one.offset, one.digest) for one in found.sent]
+    report = Report(events=sum(map(len, found.events.values())))
+    return Run(found, report, Standing(committed, dict.fromkeys(places, (9, 9))), live)
+
+
+def kept(consents: Consents, requests: list[Request]) -> dict[bytes, bytes | None]:
+    """Return what `consent.state` has after these requests."""
+    for one in requests:
+        consents.apply(one.key, one.value, one.appended)
+    writer = Writer("consent_state")
+    states: dict[bytes, bytes | None] = {}
+    for key, subject in consents.subjects():
+        holders = [{"user_id": user, "versions": versions} for user, versions in subject.holders.items()]
+        fields = {"subject": key.decode(), "holders": holders, "suspended": subject.is_suspended}
+        if holders or subject.is_suspended:
+            states[key] = writer.framed({**fields, "request_offset": -1})
+    return states
+
+
+def test_a_run_in_order_passes_them_all() -> None:
+    found = whole().check()
+    assert {name: one.violations for name, one in found.items()} == {f"I{n}": [] for n in range(1, 12)}
+    assert all(one.checked for one in found.values())
+    assert len(whole().recording.sent) > 30
+
+
+def lose(run: Run) -> None:
+    run.report.violations.append("coverage: a/0/1: decided 0 times")
+
+
+def repeat(run: Run) -> None:
+    run.recording.sent.append(run.recording.sent[0]._replace(offset=10_000))
+
+
+def unread(run: Run) -> None:
+    run.live.append(run.live[0]._replace(offset=10_000))
+
+
+def overwrite(run: Run) -> None:
+    run.live[3] = run.live[3]._replace(digest="another")
+
+
+def miss(run: Run) -> None:
+    run.live.pop()
+
+
+def tell_a_stranger(run: Run) -> None:
+    sent = run.recording.sent[0]
+    for (topic, partition), records in run.recording.events.items():
+        for record in records:
+            if record.key == STRANGER.encode():
+                headers = {**sent.headers, "notifier.source": f"{topic}/{partition}/{record.offset}".encode()}
+                run.recording.sent.append(sent._replace(offset=10_000, headers=headers))
+                return
+
+
+def tell_after_revocation(run: Run) -> None:
+    requests = [one for of in run.recording.requests.values() for one in of if one.key == REVOKED.encode()]
+    run.change(run.number_of(REVOKED), appended=requests[-1].appended + 2_001)
+
+
+def silence(run: Run) -> None:
+    del run.recording.sent[5]
+
+
+def turn_round(run: Run) -> None:
+    last = run.number_of(GRANTED)
+    run.change(last, offset=-1)
+
+
+def another_amount(run: Run) -> None:
+    value = {**run.recording.sent[2].value, "amount_minor": 2}
+    run.change(2, value=value)
+
+
+def another_header(run: Run) -> None:
+    run.change(2, headers={**run.recording.sent[2].headers, "notifier.consent": b"9999"})
+
+
+def commit_ahead(run: Run) -> None:
+    place = next(place for place in run.standing.committed if place[0] != REQUESTS)
+    run.standing = run.standing._replace(
+        committed={**run.standing.committed, place: run.standing.committed[place] + 1}
+    )
+
+
+def hang(run: Run) -> None:
+    run.standing = run.standing._replace(ends={**run.standing.ends, ("messenger-delivery", 0): (7, 9)})
+
+
+def forget_a_subject(run: Run) -> None:
+    next(iter(states for states in run.recording.states.values() if states)).popitem()
+
+
+def keep_a_stranger(run: Run) -> None:
+    states = next(iter(states for states in run.recording.states.values() if states))
+    states[b"nobody:1"] = next(iter(states.values()))
+
+
+def keep_the_revoked(run: Run) -> None:
+    """As a zombie would: the state from before the revocation is written over it."""
+    for partition, requests in run.recording.requests.items():
+        earlier = [one for one in requests if one.key != REVOKED.encode()]
+        first = [one for one in requests if one.key == REVOKED.encode()][:1]
+        run.recording.states[partition] = kept(Consents(partition, run.recording.partitions), earlier + first)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("I1", lose),
+        ("I2", repeat),
+        ("I3", unread),
+        ("I3", overwrite),
+        ("I3", miss),
+        ("I4", tell_a_stranger),
+        ("I5", tell_after_revocation),
+        ("I6", silence),
+        ("I7", turn_round),
+        ("I8", another_amount),
+        ("I8", another_header),
+        ("I9", commit_ahead),
+        ("I10", hang),
+        ("I11", forget_a_subject),
+        ("I11", keep_a_stranger),
+        ("I11", keep_the_revoked),
+    ],
+)
+def test_one_change_is_found(name: str, change: Callable[[Run], None]) -> None:
+    run = copy.deepcopy(whole())
+    change(run)
+    found = run.check()
+    assert found[name].violations, name
+    told = str([one.as_json() for one in found.values()])
+    assert not any(subject in told for subject in SUBJECTS), "a violation names a person"

@@ -1,0 +1,66 @@
+"""A reader beside a run: notes each record of `messenger-delivery` as it comes, as others read it.
+
+Reads committed records only, from the start, and never goes back: what it notes was readable at that moment.
+Imports confluent-kafka, `recording` and `topics`. Read next: `invariants.py`.
+"""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+from verifier.invariants import Seen
+from verifier.recording import digest_of
+from verifier.topics import CONNECT_S, DELIVERY, UnreachableError
+
+POLL_S = 0.2
+RECORDS = 10_000
+QUIET_S = 2.0
+
+
+def follow(bootstrap: str, out: Path, is_ended: Callable[[], bool]) -> None:
+    """Append a line per record to `out` until it is ended; then go on as long as there is something to read.
+
+    A broker that is away is waited for. Raises UnreachableError when there is none at the start.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"verifier-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 50,
+        }
+    )
+    found = consumer.list_topics(DELIVERY, timeout=CONNECT_S).topics[DELIVERY]
+    if found.error is not None:
+        raise UnreachableError(f"topic {DELIVERY} at {bootstrap}: {found.error.str()}")
+    consumer.assign([TopicPartition(DELIVERY, number, OFFSET_BEGINNING) for number in found.partitions])
+    with out.open("a", encoding="ascii") as notes:
+        while True:
+            was_ended = is_ended()
+            messages = [
+                one
+                for one in consumer.consume(RECORDS, timeout=QUIET_S if was_ended else POLL_S)
+                if not one.error()
+            ]
+            for message in messages:
+                seen = Seen(
+                    DELIVERY, message.partition() or 0, message.offset() or 0,
+                    digest_of(message.key() or b"", message.value() or b""),
+                )  # fmt: skip
+                notes.write(json.dumps(seen) + "\n")
+            notes.flush()
+            if was_ended and not messages:
+                break
+    consumer.close()
+
+
+def read_notes(path: Path) -> Iterator[Seen]:
+    """Yield what was noted; a last line that was cut by a kill is left out."""
+    for line in path.read_text(encoding="ascii").splitlines():
+        if line.endswith("]"):
+            yield Seen(*json.loads(line))

@@ -1,0 +1,274 @@
+"""The invariants I1 to I11 of a run, each with how much it looked at and what it found.
+
+Pure: from a `Recording` and what the cluster says of itself (`Standing`) to `Invariant` values. Violations
+name a position and a field, never a value. What a run must show besides (that faults happened, recovery,
+counters, personal data) is judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the
+model. Read next: `standing.py`.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe
+from verifier.conservation import Report
+from verifier.model.consents import Consents, Subject
+from verifier.recording import REQUESTS, Recording, Sent
+from verifier.replay import Outcome, Replay
+
+REVOCATION_BOUND_MS = 2_000
+SHOWN = 20
+NAMES = {
+    "I1": "no loss: every record has one fate, and every fate its record",
+    "I2": "no duplicate: a notification_id is there once",
+    "I3": "no aborted read: what a reader saw while it ran is there at the end, and nothing before it",
+    "I4": "consent: nothing is told that the consents in force do not allow",
+    "I5": "revocation: nothing is appended later than the bound after a revocation was",
+    "I6": "no false silence: all is told that must be",
+    "I7": "order: a recipient's notifications of one partition follow their sources",
+    "I8": "equality: every field, header and row is what the reference model makes",
+    "I9": "offsets: the group's position is that of the decisions",
+    "I10": "no hanging transaction: every log can be read to its end",
+    "I11": "state: what is kept of consents is the fold of all requests",
+}
+
+
+class Standing(NamedTuple):
+    """What the cluster says of itself after a run.
+
+    Attributes:
+        committed: the group's offsets by (topic, partition).
+        ends: by (topic, partition) where committed reading ends, and where the log ends.
+    """
+
+    committed: Mapping[tuple[str, int], int]
+    ends: Mapping[tuple[str, int], tuple[int, int]]
+
+
+class Seen(NamedTuple):
+    """A record that a reader saw while the run went on: where, and a digest of its key and value."""
+
+    topic: str
+    partition: int
+    offset: int
+    digest: str
+
+
+@dataclass
+class Invariant:
+    """One invariant: how much was looked at, what was found, and figures worth telling."""
+
+    name: str
+    checked: int = 0
+    violations: list[str] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the report has it; at most SHOWN violations, all of them counted."""
+        return {
+            "says": NAMES[self.name],
+            "checked": self.checked,
+            "violations": len(self.violations),
+            "shown": self.violations[:SHOWN],
+            **self.figures,
+        }
+
+
+def check(
+    recording: Recording, conservation: Report, standing: Standing, live: Iterable[Seen] | None
+) -> list[Invariant]:
+    """Check I1 to I11, those that the recording allows: without a live reader I3 is left out."""
+    outcome = Replay(recording).run()
+    found = [
+        Invariant("I1", conservation.events, list(conservation.violations)),
+        unique(recording.sent),
+        *of_model(recording, outcome),
+        revocations(recording),
+        order(recording.sent),
+        offsets(recording, standing),
+        endings(standing),
+        states(recording, standing),
+    ]
+    if live is not None:
+        found.append(live_reads(recording, live))
+    return sorted(found, key=lambda one: int(one.name[1:]))
+
+
+def unique(sent: Iterable[Sent]) -> Invariant:
+    """I2."""
+    counts = Counter[str]()
+    found = Invariant("I2")
+    for one in sent:
+        counts[one.value["notification_id"]] += 1
+        found.checked += 1
+        if counts[one.value["notification_id"]] > 1:
+            found.violations.append(f"{one.place}: its notification_id was there before")
+    return found
+
+
+def of_model(recording: Recording, outcome: Outcome) -> list[Invariant]:
+    """I4, I6 and I8: what the replay found, by what it means."""
+    told = len(recording.sent)
+    more, less, other = Invariant("I4", told), Invariant("I6", sum(outcome.fates.values())), Invariant("I8")
+    other.checked = told + sum(outcome.fates.values())
+    for difference in outcome.differences:
+        what = difference.split(": ", 1)[1]
+        if "that the model does not send" in what or "was not folded" in what:
+            more.violations.append(difference)
+        elif "where the model sends one" in what:
+            less.violations.append(difference)
+        else:
+            other.violations.append(difference)
+    return [more, less, other]
+
+
+def revocations(recording: Recording) -> Invariant:
+    """I5, by the broker's clock alone: both topics are stamped when a record is appended."""
+    found, reader = Invariant("I5"), Reader(load_schema("consent_request"))
+    changes: dict[str, list[tuple[int, str | None, bool]]] = defaultdict(list)
+    for requests in recording.requests.values():
+        for asked in requests:
+            request = _decoded(reader, asked.value, "consent_request")
+            if request and asked.key == request["subject"].encode() and request["action"] != "UNKNOWN":
+                is_end = request["action"] in ("REVOKE", "ERASE")
+                changes[request["subject"]].append((asked.appended, request["user_id"], is_end))
+    delays: list[int] = []
+    subject_of = {
+        (topic, partition, record.offset): (record.key or b"").decode("utf-8", "replace")
+        for (topic, partition), records in recording.events.items()
+        for record in records
+    }
+    for one in recording.sent:
+        past = [
+            (at, is_end)
+            for at, user, is_end in changes[subject_of.get(one.source, "")]
+            if at <= one.appended and user in (None, one.key)
+        ]
+        found.checked += 1
+        if past and past[-1][1]:
+            delays.append(one.appended - past[-1][0])
+            if delays[-1] > REVOCATION_BOUND_MS:
+                found.violations.append(f"{one.place}: appended {delays[-1]} ms after a revocation")
+    delays.sort()
+    found.figures = {
+        "appended_after_a_revocation": len(delays),
+        "longest_ms": delays[-1] if delays else 0,
+        "p99_ms": delays[int(0.99 * (len(delays) - 1))] if delays else 0,
+        "bound_ms": REVOCATION_BOUND_MS,
+    }
+    return found
+
+
+def order(sent: Iterable[Sent]) -> Invariant:
+    """I7; one event may tell a recipient once, so offsets of sources rise."""
+    found, last = Invariant("I7"), dict[tuple[str, str, int], int]()
+    for one in sorted(sent, key=lambda each: (each.partition, each.offset)):
+        topic, partition, offset = one.source
+        found.checked += 1
+        if last.get((one.key, topic, partition), -1) >= offset:
+            found.violations.append(f"{one.place}: its source is not after that of the one before")
+        last[one.key, topic, partition] = offset
+    return found
+
+
+def offsets(recording: Recording, standing: Standing) -> Invariant:
+    """I9: neither beyond what has a fate nor behind it."""
+    found, reached = Invariant("I9"), dict[tuple[str, int], int]()
+    for partition, batches in recording.batches.items():
+        for batch in batches:
+            for span in batch["inputs"]:
+                place = span["topic"], partition
+                if span["next_offset"] < reached.get(place, 0):
+                    found.violations.append(f"{place[0]}/{partition}: a batch ends before the one before it")
+                reached[place] = span["next_offset"]
+    for place, after in reached.items():
+        found.checked += 1
+        committed = standing.committed.get(place)
+        if committed != after:
+            found.violations.append(f"{place[0]}/{place[1]}: committed {committed}, decided up to {after}")
+    return found
+
+
+def endings(standing: Standing) -> Invariant:
+    """I10: committed reading ends where the log ends."""
+    found = Invariant("I10", len(standing.ends))
+    for (topic, partition), (stable, end) in standing.ends.items():
+        if stable < end:
+            found.violations.append(f"{topic}/{partition}: {end - stable} offsets after the last stable one")
+    return found
+
+
+def states(recording: Recording, standing: Standing) -> Invariant:
+    """I11: the changelog's last values against the fold of the requests that the group is past."""
+    found, reader = Invariant("I11"), Reader(load_schema("consent_state"))
+    for partition in range(recording.partitions):
+        folded = Consents(partition, recording.partitions)
+        upto = standing.committed.get((REQUESTS, partition), 0)
+        for request in recording.requests.get(partition, []):
+            if request.offset < upto:
+                folded.apply(request.key, request.value, request.appended)
+        wanted = {
+            key: subject for key, subject in folded.subjects() if subject.holders or subject.is_suspended
+        }
+        kept = {
+            key: _decoded(reader, value, "consent_state")
+            for key, value in recording.states.get(partition, {}).items()
+            if value is not None
+        }
+        found.checked += len(wanted)
+        for key in wanted.keys() ^ kept.keys():
+            has = "kept without a request for it" if key in kept else "not kept"
+            found.violations.append(f"consent.state/{partition}: a subject is {has}")
+        for key in wanted.keys() & kept.keys():
+            found.violations += [
+                f"consent.state/{partition}: {what} differs" for what in _differs(wanted[key], kept[key])
+            ]
+    return found
+
+
+def live_reads(recording: Recording, live: Iterable[Seen]) -> Invariant:
+    """I3: of the topic that people are told from."""
+    found = Invariant("I3")
+    there = {one.place: one.digest for one in recording.sent}
+    for seen in live:
+        found.checked += 1
+        place = f"{seen.topic}/{seen.partition}/{seen.offset}"
+        if place not in there:
+            found.violations.append(f"{place}: was read, and is not there")
+        elif there[place] != seen.digest:
+            found.violations.append(f"{place}: was read with another value")
+    for missing in range(len(there) - found.checked):
+        found.violations.append(f"number {missing}: is there, and was never read")
+    return found
+
+
+def _differs(wanted: Subject, kept: dict[str, Any] | None) -> list[str]:
+    """Return the names of what is not as the fold has it."""
+    if kept is None:
+        return ["a value that cannot be read"]
+    holders = {one["user_id"]: one["versions"] for one in kept["holders"]}
+    if bool(kept["suspended"]) != wanted.is_suspended:
+        return ["suspended"]
+    if holders.keys() != wanted.holders.keys():
+        return ["the holders"]
+    names = []
+    for user, versions in wanted.holders.items():
+        if len(versions) != len(holders[user]):
+            names.append("the number of versions")
+            continue
+        for one, other in zip(versions, holders[user], strict=True):
+            names += [name for name in one if _plain(name, one[name]) != _plain(name, other.get(name))]
+    return names
+
+
+def _plain(name: str, value: Any) -> Any:
+    """Return a field as it is compared: purposes are a set."""
+    return sorted(value) if name == "purposes" and value else value
+
+
+def _decoded(reader: Reader, value: bytes | None, name: str) -> dict[str, Any] | None:
+    try:
+        return reader.read(unframe(value or b"", (schema_ids()[name],))[1])
+    except BrokenValueError:
+        return None
