@@ -6,17 +6,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
 PYTEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TREES := $(wildcard streams verifier tests bench tools)
 
-.PHONY: help install demo test check format bench guard lock clean
+.PHONY: help install demo test check format bench guard chaos verify-full report-check lock clean
 
 # show this list
 help:
-	@awk '/^# / { text = substr($$0, 3); next } /^[a-z]+:/ { if (text) { sub(/:.*/, ""); printf "  make %-9s %s\n", $$0, text } } { text = "" }' Makefile
+	@awk '/^# / { text = substr($$0, 3); next } /^[a-z-]+:/ { if (text) { sub(/:.*/, ""); printf "  make %-12s %s\n", $$0, text } } { text = "" }' Makefile
 
 # create .venv with every dependency, hashes checked, and the optional system programs
 install: $(STAMP)
@@ -63,6 +64,19 @@ bench: $(STAMP)
 # fail if the worker has become slower than that of the commit before, within 90 s
 guard: $(STAMP)
 	@$(BIN)/python -m bench guard --against HEAD~1
+
+# kill, pause and restart workers and broker while events flow, then verify; about 12 minutes
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos run S2 S3 S4 S8 S11 S14 --share 0.2 $(CHAOS_ARGS)
+
+# the same in full, for the report; what has a log already is left out, so it can be stopped and gone on with
+verify-full: $(STAMP)
+	@$(BIN)/python -m tests.chaos run --resume --out docs/reliability/logs $(CHAOS_ARGS)
+	@$(BIN)/python -m tests.chaos report
+
+# count the figures of docs/reliability/report.json again from its logs
+report-check: $(STAMP)
+	@$(BIN)/python -m tests.chaos check
 
 # pin all dependencies of all extras anew, with hashes and without addresses
 lock: $(STAMP)

@@ -149,7 +149,7 @@ def add_to(summary: dict[str, Any], folder: Path, course: Course = COURSE) -> No
     and those tuned for latency come in as contenders without throughput.
     """
     told = summary["contenders"]
-    names = [name for name in DEFAULTS if name.removesuffix(LOW_LATENCY) in told]
+    names = [one for one in DEFAULTS if KNOWN[one].is_floor or one.removesuffix(LOW_LATENCY) in told]
     contenders = [KNOWN[name] for name in names]
     with _stage(folder, contenders) as stage:
         found = measure(stage, contenders, course, capacities_of(told, contenders))
@@ -264,7 +264,7 @@ def _run(
     report = json.loads(done.stdout.splitlines()[-1])
     arrivals = read_arrivals(result.read_bytes(), report)
     result.unlink()
-    wrong = faults(arrivals, templates.notifies, is_echo=contender is None)
+    wrong = faults(arrivals, templates.notifies, is_echo=contender is None or contender.is_floor)
     return {**figures(schedule, arrivals, templates.notifies), "faults": wrong, "cores": cores}
 
 
@@ -353,7 +353,7 @@ def _capacities(stage: Stage, contenders: Iterable[Contender]) -> dict[str, floa
     work = Workload(CAPACITY_PLAN.events, time.time_ns() // 10**6)
     stage.cluster.fill(BANK_TRANSACTIONS, work.messages(), lambda _: None)
     judge, found = Judge(work), {}
-    for contender in contenders:
+    for contender in (one for one in contenders if not one.is_floor):
         one = run_round(contender, stage, CAPACITY_PLAN, judge, progress_line)
         print(f"\rthroughput, {contender.name}: {one.events_per_s:,.0f} events/s", file=sys.stderr)
         if one.faults:

@@ -2,16 +2,18 @@
 
 `conservation` is the quick one, `invariants` decides everything again with a model of its own, `follow` is a
 reader to run beside a worker, whose notes `invariants --live` compares. Exit 0: nothing was found, 1:
-something was, 3: no Kafka.
+something was, 3: no Kafka. VERIFIER_KAFKA_OPTIONS may hold librdkafka's options as a JSON object.
 """
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import KafkaException
 
@@ -22,6 +24,8 @@ from verifier.invariants import NAMES, SHOWN, Invariant, check
 from verifier.recording import REQUESTS, record
 from verifier.standing import standing
 from verifier.topics import DECISIONS, DELIVERY, Topics, UnreachableError, collect
+
+OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +46,7 @@ def _conservation(options: argparse.Namespace) -> int:
 
 
 def _conserved(options: argparse.Namespace, decisions: str | None = None) -> Report:
-    topics = Topics(options.kafka)
+    topics = Topics(options.kafka, kafka_options())
     try:
         evidence = collect(topics, decisions=decisions or options.decisions_topic)
     finally:
@@ -52,8 +56,9 @@ def _conserved(options: argparse.Namespace, decisions: str | None = None) -> Rep
 
 def _invariants(options: argparse.Namespace) -> int:
     """Decide everything again; decisions are read before what they speak of."""
-    report, recording = _conserved(options, DECISIONS), record(options.kafka)
-    after = standing(options.kafka, options.group, (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS))
+    report, recording = _conserved(options, DECISIONS), record(options.kafka, kafka_options())
+    inputs, outputs = (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS)
+    after = standing(options.kafka, options.group, inputs, outputs, kafka_options())
     found = check(recording, report, after, read_notes(options.live) if options.live else None)
     shown = {one.name: one.as_json() for one in found}
     sys.stdout.write(json.dumps(shown) + "\n" if options.json else table(found))
@@ -65,8 +70,14 @@ def _follow(options: argparse.Namespace) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    follow(options.kafka, options.out, stop.is_set)
+    follow(options.kafka, options.out, stop.is_set, kafka_options())
     return 0
+
+
+def kafka_options() -> dict[str, Any]:
+    """Return librdkafka's options from the environment: a login has no place among arguments."""
+    found: dict[str, Any] = json.loads(os.environ.get(OPTIONS_VARIABLE, "{}"))
+    return found
 
 
 def as_text(report: Report) -> str:

@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
@@ -20,13 +21,16 @@ RECORDS = 10_000
 QUIET_S = 2.0
 
 
-def follow(bootstrap: str, out: Path, is_ended: Callable[[], bool]) -> None:
+def follow(
+    bootstrap: str, out: Path, is_ended: Callable[[], bool], options: dict[str, Any] | None = None
+) -> None:
     """Append a line per record to `out` until it is ended; then go on as long as there is something to read.
 
     A broker that is away is waited for. Raises UnreachableError when there is none at the start.
     """
     consumer = Consumer(
         {
+            **(options or {}),
             "bootstrap.servers": bootstrap,
             "group.id": f"verifier-{uuid.uuid4()}",
             "isolation.level": "read_committed",

@@ -92,6 +92,7 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
     app.carrier = Carrier(
         shared,
         commit_offsets=lambda offsets: consumer().commit_offsets(offsets),
+        is_member=lambda: consumer().is_member(),
         highwater=lambda tp: consumer().fetched_highwater(tp),
         on_failure=failed,
     )

@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 from streams import __version__
-from streams.cli import broker, config, consent, demo, doctor, explain, produce, schema, tail, topics, worker
+from streams.cli import (
+    broker,
+    config,
+    consent,
+    demo,
+    doctor,
+    explain,
+    produce,
+    schema,
+    tail,
+    topics,
+    verify,
+    worker,
+)
 from streams.errors import NotifierError
 
 app = typer.Typer(
@@ -33,6 +46,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(schema.app, name="schema")
 app.command()(config.config)
 app.command()(doctor.doctor)
+app.command()(verify.verify)
 
 
 def _version(is_asked: bool) -> None:

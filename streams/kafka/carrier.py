@@ -7,7 +7,7 @@ the partition comes back, and are dropped if it does not. Read next: `transport.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -32,6 +32,7 @@ class Carrier:
 
     Args:
         commit_offsets: the group member's offset commit, used by at_least_once only.
+        is_member: whether the group still counts on this member.
         highwater: end offset of an event partition as last fetched, None if unknown.
         on_failure: called with the error of a task that cannot go on.
     """
@@ -40,11 +41,13 @@ class Carrier:
         self,
         shared: Connections,
         commit_offsets: OffsetCommit,
+        is_member: Callable[[], Awaitable[bool]],
         highwater: Callable[[TopicPartition], int | None],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._shared = shared
         self._offset_commits = OffsetCommits(commit_offsets, shared.settings.session_timeout_ms / 1000)
+        self._is_member = is_member
         self._highwater = highwater
         self._on_failure = on_failure
         self._plain: AIOKafkaProducer | None = None
@@ -80,7 +83,11 @@ class Carrier:
                 self._store(partition),
             )
             task = PartitionTask(
-                owner, self.room.set, self._records_left(partition), self._shared.settings.batch_max_records
+                owner,
+                self._is_member,
+                self.room.set,
+                self._records_left(partition),
+                self._shared.settings.batch_max_records,
             )
             task.on_failure(self._on_failure)
             self._tasks[partition] = task

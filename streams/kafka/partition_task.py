@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import monotonic
+
+from aiokafka.errors import KafkaError
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
@@ -55,17 +57,19 @@ class PartitionTask:
 
     `consent_arrived` and `events_arrived` are called by the readers; both only queue. `is_saturated` asks the
     event reader to hold back, `on_room` tells it to go on. `records_left` gives a topic's records that are
-    not fetched yet.
+    not fetched yet, `is_member` asks whether the group still counts on this worker.
     """
 
     def __init__(
         self,
         owner: PartitionOwner,
+        is_member: Callable[[], Awaitable[bool]],
         on_room: Callable[[], None],
         records_left: Callable[[str], int],
         batch_max_records: int,
     ) -> None:
         self._owner = owner
+        self._is_member = is_member
         self._on_room = on_room
         self._records_left = records_left
         self._max_records = batch_max_records
@@ -205,10 +209,25 @@ class PartitionTask:
         patience = Patience(self._owner.partition)
         while not self._is_closing:
             try:
+                await self._check_membership()
                 await self._owner.acquire()
                 return
             except OutcomeUnknownError as error:
                 await patience.after(error)
+
+    async def _check_membership(self) -> None:
+        """Ask the group before fencing others: whoever woke up late must not stop the rightful owner.
+
+        Raises:
+            FencedError: another member owns the partition by now, or will.
+            OutcomeUnknownError: the group did not answer.
+        """
+        try:
+            is_member = await self._is_member()
+        except (KafkaError, TimeoutError) as error:
+            raise OutcomeUnknownError(f"{type(error).__name__} from the group; trying again") from error
+        if not is_member:
+            raise FencedError("the group goes on without this worker")
 
     async def _until_closing(self, timeout_s: float) -> None:
         deadline = monotonic() + timeout_s

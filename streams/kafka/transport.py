@@ -19,6 +19,13 @@ from typing import Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka import TopicPartition
+from aiokafka.errors import (
+    IllegalGenerationError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
+from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -32,6 +39,7 @@ PARTITION_FETCH_BYTES = 4 << 20
 PREFETCH_BACKOFF_S = 0.01  # aiokafka holds a node's next fetch back this long while fetched records wait
 SHORT_POLL_S = 0.02
 IDLE_POLL_S = 1.0
+_NO_MEMBER = (IllegalGenerationError, UnknownMemberIdError)
 
 
 class Fetched(NamedTuple):
@@ -132,6 +140,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             consumer.commit, {tp: OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
         )
 
+    async def is_member(self) -> bool:
+        """Ask the group's coordinator whether this member's assignment still counts.
+
+        Raises:
+            aiokafka.errors.KafkaError: it did not answer, or is another broker by now.
+        """
+        group = self._ensure_consumer()._coordinator  # noqa: SLF001  # aiokafka tells nobody what it knows
+        answer = await group._send_req(HeartbeatRequest(group.group_id, group.generation, group.member_id))  # noqa: SLF001  # as above
+        error = for_code(answer.error_code)
+        if error in _NO_MEMBER:
+            return False
+        if answer.error_code and error is not RebalanceInProgressError:  # it lasts until this member joins
+            raise error
+        return True
+
     def fetched_highwater(self, tp: TopicPartition) -> int | None:
         """Return the end offset that the last fetch told, None if there was none."""
         consumer = self._ensure_consumer()
@@ -161,6 +184,10 @@ class BatchConsumer(driver.Consumer):
     def commit_offsets(self, offsets: Mapping[TopicPartition, int]) -> Awaitable[None]:
         """Commit offsets as the group member; see `BatchConsumerThread.commit_offsets`."""
         return self._thread.commit_offsets(offsets)
+
+    def is_member(self) -> Awaitable[bool]:
+        """Tell whether this member's assignment still counts; see `BatchConsumerThread.is_member`."""
+        return self._thread.is_member()
 
     def fetched_highwater(self, tp: TopicPartition) -> int | None:
         """Return the end offset that the last fetch told; see `BatchConsumerThread.fetched_highwater`."""

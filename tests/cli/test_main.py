@@ -20,6 +20,7 @@ COMMANDS = (
     ("explain",),
     ("config",),
     ("doctor",),
+    ("verify",),
     ("consent", "grant"),
     ("consent", "revoke"),
     ("consent", "change"),
@@ -43,6 +44,8 @@ NEEDS_KAFKA = (
     ("consent", "change", "bank:1", "--user", "u", "--purposes", "receipt"),
     ("worker", "--ops-port", "0"),
     ("doctor",),
+    ("verify",),
+    ("verify", "--follow"),
     ("demo", "--json"),
 )
 

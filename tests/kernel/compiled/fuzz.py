@@ -29,7 +29,7 @@ from tests.core.stories import NOW
 
 SUBJECTS = tuple(f"bank:account-{number:04d}" for number in range(6))
 RECORDS, MUTATIONS = 8, 6
-GROUP, MUTANTS = 64, 8
+GROUP, MUTANTS = 64, 32
 """Batches of one decision; and how many of them are one section and what mutations made of it."""
 FORGET_EVERY = 100
 """Seeds after which the subjects remember nothing again."""

@@ -1,0 +1,97 @@
+"""`notifier verify`: starts the independent checker, a process that shares no code with what it checks.
+
+What it looks at is in `verifier/invariants.py`. Credentials go to it by environment, never by its arguments.
+Read next: `shared.py`.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.shared import JsonOption, KafkaOption, answer, news, settings_of
+from streams.errors import CheckFailedError, KafkaUnreachableError
+from streams.kafka.connection import confluent_options
+from streams.settings import Settings
+
+OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
+END_S = 60.0
+UNREACHABLE = 3
+
+
+def verify(
+    kafka: KafkaOption = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="First read beside the worker until Ctrl-C, then compare (I3)."),
+    ] = False,
+    guarantee: Annotated[
+        str | None, typer.Option(help="The worker's: exactly_once or at_least_once.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide everything in the topics again with an independent model, and say what differs.
+
+    Reads all events, requests, decisions and notifications from their start: not for topics of many
+    millions. Exit code 1 if an invariant is violated.
+    """
+    settings = settings_of(kafka, guarantee=guarantee) if guarantee else settings_of(kafka)
+    with tempfile.TemporaryDirectory(prefix="notifier-verify-") as folder:
+        notes = Path(folder) / "notes"
+        if follow:
+            _follow(settings, notes)
+        arguments = ["--group", settings.app_id, "--guarantee", settings.guarantee, "--json"]
+        arguments += ["--live", str(notes)] if follow else []
+        news("verify: reading every topic from its start")
+        done = subprocess.run(
+            _command(settings, "invariants", arguments), env=_environment(settings), capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+    if done.returncode == UNREACHABLE:
+        raise KafkaUnreachableError(done.stderr.strip())
+    try:
+        found = json.loads(done.stdout)
+    except json.JSONDecodeError as error:
+        raise CheckFailedError(f"The verifier could not run:\n{done.stderr.strip()[-1000:]}") from error
+    if as_json:
+        answer(found)
+    else:
+        for name, one in found.items():
+            answer(f"{name:>4}  {one['checked']:>9} checked  {one['violations']:>6} violated  {one['says']}")
+            for violation in one["shown"]:
+                answer(f"      {violation}")
+    if done.returncode != 0:
+        broken = ", ".join(name for name, one in found.items() if one["violations"])
+        raise CheckFailedError(f"Violated: {broken}.")
+
+
+def _command(settings: Settings, check: str, arguments: list[str]) -> list[str]:
+    return [sys.executable, "-m", "verifier", check, "--kafka", settings.kafka, *arguments]
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    options = confluent_options(settings)
+    del options["partitioner"]  # readers have none
+    return {**os.environ, OPTIONS_VARIABLE: json.dumps(options)}
+
+
+def _follow(settings: Settings, notes: Path) -> None:
+    """Run the reader until Ctrl-C; it reads to the end before it ends."""
+    news("verify: reading along; Ctrl-C ends it and compares")
+    command = _command(settings, "follow", ["--out", str(notes)])
+    reader = subprocess.Popen(command, env=_environment(settings), start_new_session=True)
+    try:
+        code = reader.wait()
+    except KeyboardInterrupt:
+        reader.terminate()
+        code = reader.wait(END_S)
+    finally:
+        reader.kill()
+        reader.wait()
+    if code != 0:
+        raise KafkaUnreachableError(f"the reader ended with exit code {code}")

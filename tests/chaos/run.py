@@ -1,0 +1,155 @@
+"""Runs one scenario against a broker of its own and writes its log: a line for the run, one a fault, one for
+what was found.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+from bench.report import commit
+from tests.chaos.crew import Crew
+from tests.chaos.scenarios import SCENARIOS, Planned, plan
+from tests.chaos.stream import Stream
+from tests.harness.cluster import ROOT, Cluster, cluster, eventually
+from tests.harness.load import Load
+from tests.harness.messages import decided_to, grant_all, notifications
+from tests.harness.races import Outcome, Races
+from tests.harness.worker import Worker
+from verifier.evidence import EVENT_TOPICS
+from verifier.topics import Topics
+
+PARTITIONS = 8
+EVENTS_PER_S = 300
+LEAD_S, TAIL_S = 3.0, 3.0
+LONGEST_S = 1_500
+MOST_RACES = 2  # times those wanted: not every event comes in time
+IN_FLIGHT_MS = 100
+"""A dead process's last request may still be on its way to the broker."""
+
+
+class InvalidRunError(Exception):
+    """The run shows nothing: its faults met no work, or it did not come to its end."""
+
+
+def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exactly_once") -> dict[str, Any]:
+    """Run a scenario; return the last line of its log, which is what was found."""
+    scenario = SCENARIOS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    planned, races = plan(name, seed, share), round(scenario.races * share)
+    notes, home = folder / f"{name}-{seed}.notes", folder / f"{name}-{seed}"
+    home.mkdir(exist_ok=True)
+    notes.unlink(missing_ok=True)
+    head = {
+        "type": "run", "scenario": name, "says": scenario.says, "seed": seed, "guarantee": guarantee,
+        "commit": commit(), "partitions": PARTITIONS, "events_per_s": EVENTS_PER_S,
+        "replay": f"python -m tests.chaos run {name} --seed {seed} --share {share:g} --guarantee {guarantee}",
+    }  # fmt: skip
+    with cluster(home / "kafka", PARTITIONS) as at:
+        racers = Races.subjects(MOST_RACES * races) if races else []
+        _grant(at, home, guarantee, [*Stream.subjects(), *racers])
+        with _follower(at, notes) as reader, Crew(at, home, guarantee, scenario.workers) as crew:
+            crew.settle()
+            racing = Races(at, races, MOST_RACES * races)
+            racing.start()
+            faults, total = _strike(at, crew, Stream(seed), planned)
+            outcome = racing.finish()
+            _wait_decided(at)
+            crew.end()
+            reader.terminate()
+            reader.wait(120)
+            found = _judge(at, guarantee, notes, total, crew.exits)
+            found |= _races(at, outcome)
+            found["takeovers_s"] = _takeovers(at, faults)
+    for fault in faults:
+        fault["progress"] = round(fault.pop("acknowledged") / max(total, 1), 4)
+    lines = [head, *faults, found]
+    log = folder / f"{name}-{guarantee}-{seed}.jsonl"
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="ascii")
+    return found
+
+
+def _races(at: Cluster, outcome: Outcome) -> dict[str, int]:
+    """Return how many races there were, and after how many of them somebody was told."""
+    told = Counter(one["headers"]["notifier.source"] for one in notifications(at))
+    leaks = sum(told["/".join(map(str, place))] for place in outcome.races)
+    return {"races": outcome.in_time(), "leaks": leaks}
+
+
+def _grant(at: Cluster, home: Path, guarantee: str, subjects: list[str]) -> None:
+    with Worker(at.bootstrap, home / "granting.log", guarantee=guarantee) as worker:
+        worker.wait_ready()
+        grant_all(at, subjects)
+        worker.terminate()
+
+
+def _follower(at: Cluster, notes: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "verifier", "follow", "--kafka", at.bootstrap, "--out", str(notes)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+
+
+def _strike(
+    at: Cluster, crew: Crew, stream: Stream, planned: list[Planned]
+) -> tuple[list[dict[str, Any]], int]:
+    """Let events flow, do what is planned, and return each fault with how far the events were."""
+    faults: list[dict[str, Any]] = []
+    with Load(at, EVENTS_PER_S, EVENTS_PER_S * LONGEST_S, stream.make) as load:
+        time.sleep(LEAD_S)
+        for fault in planned:
+            time.sleep(fault.after_s)
+            acknowledged = load.acknowledged
+            done = crew.do(fault)
+            crew.settle()
+            faults.append({"type": "fault", **done, "acknowledged": acknowledged})
+            _progress(f"{len(faults)} of {len(planned)} faults, {load.acknowledged} records")
+        time.sleep(TAIL_S)
+        return faults, load.finish()
+
+
+def _progress(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r{text}")
+        sys.stderr.flush()
+
+
+def _wait_decided(at: Cluster) -> None:
+    topics = Topics(at.bootstrap)
+    try:
+        ends = {place: end for place, end in topics.ends(EVENT_TOPICS).items() if end}
+    finally:
+        topics.close()
+
+    def is_done() -> bool:
+        reached = decided_to(at)
+        return all(reached.get(place, 0) >= end for place, end in ends.items())
+
+    eventually("every event is decided", is_done, 120, pause_s=0.5)
+
+
+def _judge(at: Cluster, guarantee: str, notes: Path, total: int, exits: list[int]) -> dict[str, Any]:
+    command = [
+        sys.executable, "-m", "verifier", "invariants", "--kafka", at.bootstrap, "--guarantee", guarantee,
+        "--live", str(notes), "--json",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
+    if not done.stdout:
+        raise InvalidRunError(f"the verifier ended without a result: {done.stderr[-1000:]}")
+    return {"type": "found", "records": total, "exits": exits, "invariants": json.loads(done.stdout)}
+
+
+def _takeovers(at: Cluster, faults: list[dict[str, Any]]) -> list[list[float]]:
+    """Return, for each fault, the seconds from it to the next output of each partition that it left alone."""
+    appended: dict[int, list[int]] = defaultdict(list)
+    for one in notifications(at):
+        appended[int(one["headers"]["notifier.source"].split("/")[1])].append(one["appended_ms"])
+    return [
+        [
+            round((min(after) - fault["at_ms"]) / 1000, 3)
+            for partition in fault["partitions"]
+            if (after := [at_ms for at_ms in appended[partition] if at_ms > fault["at_ms"] + IN_FLIGHT_MS])
+        ]
+        for fault in faults
+    ]
