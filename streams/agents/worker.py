@@ -17,7 +17,7 @@ from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
 from streams.core.policy import Policy, make_policy
 from streams.errors import ConfigurationError, NotifierError, TopicError
-from streams.kafka import compression, record_batches
+from streams.kafka import closed_connections, compression, record_batches
 from streams.kafka.admin import describe, require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
@@ -64,6 +64,7 @@ def _make_this_process_a_worker() -> None:
     """Change what holds for a whole process: from here on it is good for nothing else."""
     record_batches.install()
     compression.install()
+    closed_connections.install()
     gc.set_threshold(*GC_THRESHOLDS)
     with contextlib.suppress(ImportError):
         import uvloop  # optional: faster, not needed

@@ -4,6 +4,7 @@ What it looks at is in `verifier/invariants.py`. Credentials go to it by environ
 Read next: `shared.py`.
 """
 
+import asyncio
 import json
 import os
 import subprocess
@@ -16,7 +17,7 @@ import typer
 
 from streams.cli.shared import JsonOption, KafkaOption, answer, news, settings_of
 from streams.errors import CheckFailedError, KafkaUnreachableError
-from streams.kafka.connection import confluent_options
+from streams.kafka.connection import check_connection, confluent_options
 from streams.settings import Settings
 
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
@@ -41,6 +42,7 @@ def verify(
     millions. Exit code 1 if an invariant is violated.
     """
     settings = settings_of(kafka, guarantee=guarantee) if guarantee else settings_of(kafka)
+    asyncio.run(check_connection(settings))
     with tempfile.TemporaryDirectory(prefix="notifier-verify-") as folder:
         notes = Path(folder) / "notes"
         if follow:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +88,16 @@ def _grant(at: Cluster, home: Path, guarantee: str, subjects: list[str]) -> None
         worker.terminate()
 
 
-def _follower(at: Cluster, notes: Path) -> "subprocess.Popen[bytes]":
+@contextmanager
+def _follower(at: Cluster, notes: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a reader beside what is done within; whoever wants all of it ends it and waits."""
     command = [sys.executable, "-m", "verifier", "follow", "--kafka", at.bootstrap, "--out", str(notes)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    reader = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        yield reader
+    finally:
+        reader.kill()
+        reader.wait()
 
 
 def _strike(
