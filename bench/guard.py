@@ -31,8 +31,8 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_REQUESTS, TOPICS
 COMMAND = "guard"
 RATIO = 0.7
 """Below this share of the old tree's events per CPU second the guard fails; rounds differ by a fifth."""
-EVENTS = 1_000_000
-WARMUP_EVENTS = 50_000
+EVENTS = 2_000_000
+WARMUP_EVENTS = 100_000
 ROUND_LIMIT_S = 9.0
 """Of a round after its start-up: the interpreted kernel does a quarter of the events and is cut there."""
 BUDGET_S = 90.0
