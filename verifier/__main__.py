@@ -59,7 +59,8 @@ def _invariants(options: argparse.Namespace) -> int:
     report, recording = _conserved(options, DECISIONS), record(options.kafka, kafka_options())
     inputs, outputs = (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS)
     after = standing(options.kafka, options.group, inputs, outputs, kafka_options())
-    found = check(recording, report, after, read_notes(options.live) if options.live else None)
+    live = read_notes(options.live) if options.live else None
+    found = check(recording, report, after, live, is_exactly_once=options.guarantee == "exactly_once")
     shown = {one.name: one.as_json() for one in found}
     sys.stdout.write(json.dumps(shown) + "\n" if options.json else table(found))
     return 1 if any(one.violations for one in found) else 0

@@ -106,6 +106,14 @@ def test_a_run_in_order_passes_them_all() -> None:
     assert len(whole().recording.sent) > 30
 
 
+def test_at_least_once_leaves_out_what_takes_a_repeat_for_a_fault() -> None:
+    run = copy.deepcopy(whole())
+    repeat(run)
+    found = check(run.recording, run.report, run.standing, None, is_exactly_once=False)
+    assert [one.name for one in found] == ["I1", "I5", "I9", "I10", "I11"]
+    assert not any(one.violations for one in found)
+
+
 def lose(run: Run) -> None:
     run.report.violations.append("coverage: a/0/1: decided 0 times")
 
