@@ -85,8 +85,8 @@ def check(
 ) -> list[Invariant]:
     """Check I1 to I11, those that the recording allows.
 
-    Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat for
-    a fault is left out then, I2, I4, I6, I7 and I8.
+    Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat
+    for a fault is left out then, I2, I4, I6, I7 and I8.
     """
     found = [
         Invariant("I1", conservation.events, list(conservation.violations)),
