@@ -23,8 +23,9 @@ from verifier.follow import follow, read_notes
 from verifier.invariants import NAMES, SHOWN, Invariant, check
 from verifier.recording import REQUESTS, record
 from verifier.standing import standing
-from verifier.topics import DECISIONS, DELIVERY, Topics, UnreachableError, collect
+from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics, UnreachableError, collect
 
+STATE_TOPICS = ("consent.state", "consent.results", "notifier.state")
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
 
 
@@ -57,7 +58,7 @@ def _conserved(options: argparse.Namespace, decisions: str | None = None) -> Rep
 def _invariants(options: argparse.Namespace) -> int:
     """Decide everything again; decisions are read before what they speak of."""
     report, recording = _conserved(options, DECISIONS), record(options.kafka, kafka_options())
-    inputs, outputs = (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS)
+    inputs, outputs = (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS, DEAD_LETTERS, *STATE_TOPICS)
     after = standing(options.kafka, options.group, inputs, outputs, kafka_options())
     live = read_notes(options.live) if options.live else None
     found = check(recording, report, after, live, is_exactly_once=options.guarantee == "exactly_once")

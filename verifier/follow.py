@@ -5,6 +5,7 @@ Imports confluent-kafka, `recording` and `topics`. Read next: `invariants.py`.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,12 +20,13 @@ from verifier.topics import CONNECT_S, DELIVERY, UnreachableError
 POLL_S = 0.2
 RECORDS = 10_000
 QUIET_S = 2.0
+LONGEST_END_S = 30.0
 
 
 def follow(
     bootstrap: str, out: Path, is_ended: Callable[[], bool], options: dict[str, Any] | None = None
 ) -> None:
-    """Append a line per record to `out` until it is ended; then go on as long as there is something to read.
+    """Write a line per record to `out` until it is ended; then read on to the end, for 30 s at most.
 
     A broker that is away is waited for. Raises UnreachableError when there is none at the start.
     """
@@ -43,9 +45,11 @@ def follow(
     if found.error is not None:
         raise UnreachableError(f"topic {DELIVERY} at {bootstrap}: {found.error.str()}")
     consumer.assign([TopicPartition(DELIVERY, number, OFFSET_BEGINNING) for number in found.partitions])
-    with out.open("a", encoding="ascii") as notes:
+    ended_at: float | None = None
+    with out.open("w", encoding="ascii") as notes:
         while True:
             was_ended = is_ended()
+            ended_at = time.monotonic() if was_ended and ended_at is None else ended_at
             messages = [
                 one
                 for one in consumer.consume(RECORDS, timeout=QUIET_S if was_ended else POLL_S)
@@ -58,7 +62,7 @@ def follow(
                 )  # fmt: skip
                 notes.write(json.dumps(seen) + "\n")
             notes.flush()
-            if was_ended and not messages:
+            if ended_at is not None and (not messages or time.monotonic() - ended_at > LONGEST_END_S):
                 break
     consumer.close()
 

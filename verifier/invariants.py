@@ -89,7 +89,7 @@ def check(
     for a fault is left out then, I2, I4, I6, I7 and I8.
     """
     found = [
-        Invariant("I1", conservation.events, list(conservation.violations)),
+        fates(conservation),
         revocations(recording),
         offsets(recording, standing, may_repeat=not is_exactly_once),
         endings(standing),
@@ -101,6 +101,14 @@ def check(
     if live is not None:
         found.append(live_reads(recording, live))
     return sorted(found, key=lambda one: int(one.name[1:]))
+
+
+def fates(conservation: Report) -> Invariant:
+    """I1: of a run that has come to its end, so what is not decided is lost."""
+    found = Invariant("I1", conservation.events, list(conservation.violations))
+    if conservation.undecided:
+        found.violations.append(f"{conservation.undecided} records are not decided")
+    return found
 
 
 def unique(sent: Iterable[Sent]) -> Invariant:
@@ -135,10 +143,12 @@ def revocations(recording: Recording) -> Invariant:
     """I5, by the broker's clock alone: both topics are stamped when a record is appended."""
     found, reader = Invariant("I5"), Reader(load_schema("consent_request"))
     changes: dict[str, list[tuple[int, str | None, bool]]] = defaultdict(list)
-    for requests in recording.requests.values():
+    for partition, requests in recording.requests.items():
+        consents = Consents(partition, recording.partitions)
         for asked in requests:
+            answer = consents.apply(asked.key, asked.value, asked.appended)
             request = _decoded(reader, asked.value, "consent_request")
-            if request and asked.key == request["subject"].encode() and request["action"] != "UNKNOWN":
+            if request and answer is not None and answer.reason is None:
                 is_end = request["action"] in ("REVOKE", "ERASE")
                 changes[request["subject"]].append((asked.appended, request["user_id"], is_end))
     delays: list[int] = []
@@ -148,14 +158,13 @@ def revocations(recording: Recording) -> Invariant:
         for record in records
     }
     for one in recording.sent:
-        past = [
-            (at, is_end)
-            for at, user, is_end in changes[subject_of.get(one.source, "")]
-            if at <= one.appended and user in (None, one.key)
-        ]
+        ended: int | None = None  # when the first revocation since the last grant was appended
+        for at, user, is_end in changes[subject_of.get(one.source, "")]:
+            if at <= one.appended and user in (None, one.key):
+                ended = (at if ended is None else ended) if is_end else None
         found.checked += 1
-        if past and past[-1][1]:
-            delays.append(one.appended - past[-1][0])
+        if ended is not None:
+            delays.append(one.appended - ended)
             if delays[-1] > REVOCATION_BOUND_MS:
                 found.violations.append(f"{one.place}: appended {delays[-1]} ms after a revocation")
     delays.sort()
@@ -189,12 +198,15 @@ def offsets(recording: Recording, standing: Standing, *, may_repeat: bool) -> In
                 place = span["topic"], partition
                 if span["next_offset"] < reached.get(place, 0) and not may_repeat:
                     found.violations.append(f"{place[0]}/{partition}: a batch ends before the one before it")
-                reached[place] = span["next_offset"]
+                reached[place] = max(span["next_offset"], reached.get(place, 0))
+    for partition, requests in recording.requests.items():
+        if requests:
+            reached[REQUESTS, partition] = requests[-1].offset + 1
     for place, after in reached.items():
         found.checked += 1
         committed = standing.committed.get(place)
-        if committed != after:
-            found.violations.append(f"{place[0]}/{place[1]}: committed {committed}, decided up to {after}")
+        if committed is None or not (committed == after or (place[0] == REQUESTS and committed > after)):
+            found.violations.append(f"{place[0]}/{place[1]}: committed {committed}, done up to {after}")
     return found
 
 
@@ -238,16 +250,16 @@ def states(recording: Recording, standing: Standing) -> Invariant:
 def live_reads(recording: Recording, live: Iterable[Seen]) -> Invariant:
     """I3: of the topic that people are told from."""
     found = Invariant("I3")
-    there = {one.place: one.digest for one in recording.sent}
+    there, read = {one.place: one.digest for one in recording.sent}, set[str]()
     for seen in live:
         found.checked += 1
         place = f"{seen.topic}/{seen.partition}/{seen.offset}"
+        read.add(place)
         if place not in there:
             found.violations.append(f"{place}: was read, and is not there")
         elif there[place] != seen.digest:
             found.violations.append(f"{place}: was read with another value")
-    for missing in range(len(there) - found.checked):
-        found.violations.append(f"number {missing}: is there, and was never read")
+    found.violations += [f"{place}: is there, and was never read" for place in sorted(there.keys() - read)]
     return found
 
 

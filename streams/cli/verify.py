@@ -38,8 +38,9 @@ def verify(
 ) -> None:
     """Decide everything in the topics again with an independent model, and say what differs.
 
-    Reads all events, requests, decisions and notifications from their start: not for topics of many
-    millions. Exit code 1 if an invariant is violated.
+    For a run that has come to its end: producers have stopped, all is decided, and retention has deleted
+    nothing yet. Reads every topic from its start: not for many millions. Exit code 1 if an invariant is
+    violated.
     """
     settings = settings_of(kafka, guarantee=guarantee) if guarantee else settings_of(kafka)
     asyncio.run(check_connection(settings))

@@ -8,7 +8,8 @@ one; none is answered by a request sent before it was asked. Source: DESIGN sect
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -21,6 +22,8 @@ from streams.wire.topics import CONSENT_REQUESTS
 
 IN_FLIGHT = 2
 BACKOFF_S = 0.05
+REQUEST_MS = 10_000
+"""After this long aiokafka closes a connection that does not answer; the next question has another."""
 LIMIT_S = 40.0
 _NO_REPLICA, _READ_UNCOMMITTED, _LATEST = -1, 0, -1
 
@@ -29,7 +32,7 @@ class HighWatermarks:
     """Answers for the high watermark of `consent.requests` over a connection of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        self._client = AIOKafkaClient(**client_options(settings))
+        self._client = AIOKafkaClient(**client_options(settings), request_timeout_ms=REQUEST_MS)
         self._asked: dict[int, asyncio.Future[int]] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -69,10 +72,12 @@ class HighWatermarks:
             asked, self._asked = self._asked, {}
             task = asyncio.create_task(self._answer(asked), name="high-watermarks")
             self._under_way.add(task)
-            task.add_done_callback(self._answered)
+            task.add_done_callback(partial(self._answered, asked))
 
-    def _answered(self, task: asyncio.Task[None]) -> None:
+    def _answered(self, asked: Mapping[int, asyncio.Future[int]], task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        for future in asked.values():
+            future.cancel()  # nothing happens to those that are answered
         if not task.cancelled():
             self._ask()
 
@@ -92,9 +97,6 @@ class HighWatermarks:
             for future in asked.values():
                 if not future.done():
                     future.set_exception(error)
-        finally:
-            for future in asked.values():
-                future.cancel()
 
     async def _ends(self, partitions: Iterable[int]) -> dict[int, int]:
         """Return the end offsets of those partitions whose leader knows them now."""

@@ -10,7 +10,7 @@ the Kafka client only. Read next: `connection.py`.
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 _send = AIOKafkaConnection.send
 
@@ -23,6 +23,8 @@ def _send_or_say_so(connection: AIOKafkaConnection, request: Any, expect_respons
     """
     try:
         return _send(connection, request, expect_response)
+    except (KafkaError, NotImplementedError):  # both are RuntimeErrors, and neither is of the transport
+        raise
     except RuntimeError as error:
         connection.close(reason=CloseReason.CONNECTION_BROKEN)
         raise KafkaConnectionError(

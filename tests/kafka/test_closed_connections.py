@@ -1,10 +1,11 @@
 """A connection that was closed under aiokafka's hands is a broken connection, under uvloop too."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from streams.kafka import closed_connections
@@ -42,3 +43,18 @@ def test_a_request_on_a_closed_connection_says_that_it_is_broken(monkeypatch: py
         pytest.raises(KafkaConnectionError, match="was closed already"),
     ):
         runner.run(write_after_close())
+
+
+@pytest.mark.parametrize("error", [NotImplementedError, IncompatibleBrokerVersion])
+def test_what_a_healthy_connection_cannot_send_is_raised_as_it_is_and_closes_nothing(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def refused(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(closed_connections, "_send", refused)
+    monkeypatch.setattr(AIOKafkaConnection, "send", AIOKafkaConnection.send)  # put back at the end
+    closed_connections.install()
+    connection = SimpleNamespace(close=lambda **_: pytest.fail("it was closed"))
+    with pytest.raises(error):
+        AIOKafkaConnection.send(connection, ApiVersionRequest())

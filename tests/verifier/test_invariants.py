@@ -118,6 +118,31 @@ def lose(run: Run) -> None:
     run.report.violations.append("coverage: a/0/1: decided 0 times")
 
 
+def leave_undecided(run: Run) -> None:
+    run.report.undecided = 3
+
+
+def read_one_twice_and_another_never(run: Run) -> None:
+    run.live[-1] = run.live[0]
+
+
+def revoke_again(run: Run) -> None:
+    """A second revocation does not begin the time anew."""
+    requests = next(
+        of for of in run.recording.requests.values() if any(o.key == REVOKED.encode() for o in of)
+    )
+    last = next(one for one in reversed(requests) if one.key == REVOKED.encode())
+    requests.append(last._replace(offset=len(requests), appended=last.appended + 3_000))
+    run.change(run.number_of(REVOKED), appended=last.appended + 3_001)
+
+
+def fold_too_little(run: Run) -> None:
+    place = next(place for place, end in run.standing.committed.items() if place[0] == REQUESTS and end)
+    run.standing = run.standing._replace(
+        committed={**run.standing.committed, place: run.standing.committed[place] - 1}
+    )
+
+
 def repeat(run: Run) -> None:
     run.recording.sent.append(run.recording.sent[0]._replace(offset=10_000))
 
@@ -199,17 +224,21 @@ def keep_the_revoked(run: Run) -> None:
     ("name", "change"),
     [
         ("I1", lose),
+        ("I1", leave_undecided),
         ("I2", repeat),
         ("I3", unread),
         ("I3", overwrite),
         ("I3", miss),
+        ("I3", read_one_twice_and_another_never),
         ("I4", tell_a_stranger),
         ("I5", tell_after_revocation),
+        ("I5", revoke_again),
         ("I6", silence),
         ("I7", turn_round),
         ("I8", another_amount),
         ("I8", another_header),
         ("I9", commit_ahead),
+        ("I9", fold_too_little),
         ("I10", hang),
         ("I11", forget_a_subject),
         ("I11", keep_a_stranger),

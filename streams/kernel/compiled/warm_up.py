@@ -5,7 +5,7 @@ Imports the modules beside it. Read next: `decider.py`.
 
 import sys
 from collections.abc import Callable
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL, Popen, TimeoutExpired
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_STATE
 
 MakeDecider = Callable[[Setup, PackedSubjects], CompiledDecider]
 
+COMPILE_LIMIT_S = 300.0
 _DONE = "complete"
 _KEY = b"made:up"
 _COMPILER = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import use_part; use_part(sys.argv[1])"
@@ -67,13 +68,15 @@ def use_part(name: str) -> None:
 
 
 def _compile_apart() -> None:
-    compilers = [
-        Popen([sys.executable, "-c", _COMPILER, name, *sys.path], stdout=DEVNULL, stderr=DEVNULL)
-        for name in _PARTS
-    ]
+    compilers: list[Popen[bytes]] = []
     try:
+        for name in _PARTS:
+            command = [sys.executable, "-c", _COMPILER, name, *sys.path]
+            compilers.append(Popen(command, stdout=DEVNULL, stderr=DEVNULL))
         for compiler in compilers:
-            compiler.wait()
+            compiler.wait(COMPILE_LIMIT_S)
+    except (OSError, TimeoutExpired):
+        return  # this process compiles then
     finally:
         for compiler in compilers:
             compiler.kill()
