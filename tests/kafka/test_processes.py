@@ -50,7 +50,7 @@ def test_recycled_pid_is_not_killed(tmp_path: Path) -> None:
 
 
 def test_zombie_of_somebody_else_counts_as_gone() -> None:
-    code = "import subprocess; print(subprocess.Popen(['/bin/true']).pid, flush=True); input()"
+    code = "import subprocess; it = subprocess.Popen(['/bin/true']); print(it.pid, flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as parent:
