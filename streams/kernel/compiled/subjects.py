@@ -28,6 +28,8 @@ from streams.wire.schemas import our_schemas
 from streams.wire.varint import read_size
 
 FIRST_SLOTS, FIRST_ARENA, FIRST_POLICIES = 1 << 10, 1 << 17, 1 << 8
+OTHER_BYTES = 256
+"""Most bytes of a consent state's numbers, sizes and frame."""
 GARBAGE_LEAST = 1 << 20
 """Bytes left behind below which compacting is not worth its time."""
 
@@ -97,8 +99,10 @@ class PackedSubjects:
         if slot < 0:
             return None
         index = self.index
-        out = np.empty(of_index.record_size(index, slot) + 2 * len(key) + 4096, np.uint8)
-        size = of_index.get_state(index, self._policies, slot, out)
+        policies, used = self._policies, int(self._policies.used[0])
+        texts = int(policies.head_size[:used].max(initial=0) + policies.tail_size[:used].max(initial=0))
+        out = np.empty(of_index.record_size(index, slot) + texts + 2 * len(key) + OTHER_BYTES, np.uint8)
+        size = of_index.get_state(index, policies, slot, out)
         return None if size < 0 else out[:size].tobytes()
 
     def put_consent(self, key: bytes, value: bytes | None) -> None:

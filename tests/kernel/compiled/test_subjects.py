@@ -144,3 +144,14 @@ def test_a_new_subject_leaves_nothing_behind_in_the_arena() -> None:
     assert subjects.index.counters[GARBAGE] == 0
     subjects.put_consent(b"a:b", encode_consent_state(state))
     assert subjects.index.counters[GARBAGE] == record_size(subjects.index, 0)
+
+
+def test_a_policy_of_long_texts_has_room_when_it_is_given_back() -> None:
+    """Only a foreign writer could have put it into `consent.state`; it must not be written past the end."""
+    subjects = PackedSubjects(lambda: 1)
+    consent = Consent(
+        "c", 1, Purposes(2), 4, Direction.BOTH, "p", 0, 1, None, "n" * 20_000, "h", "en", "UTC", Preferences()
+    )
+    value = encode_consent_state(ConsentState("a:b", (Holder("u", (consent,)),), request_offset=0))
+    subjects.put_consent(b"a:b", value)
+    assert subjects.consent(b"a:b") == value
