@@ -11,9 +11,7 @@ from confluent_kafka.admin import (
     ConfigResource,
 )
 
-from streams.errors import ConfigurationError
-from streams.kafka.broker import start_broker
-from tests.harness.cluster import Cluster, cluster, eventually
+from tests.harness.cluster import Cluster, cluster
 from tests.harness.messages import acknowledged, grant_all, notifications, transaction, wait_decided
 from tests.harness.worker import Worker
 
@@ -59,20 +57,11 @@ def test_a_result_that_is_refused_as_a_whole_passes_in_parts(kafka: Cluster, wor
     assert worker.metric("notifier_transactions_total", outcome="unknown") > 0
 
 
-def started_again(kafka: Cluster) -> bool:
-    """Start the killed broker on its port; False while the killed process still holds it."""
-    try:
-        start_broker(kafka.running.home, port=kafka.running.port)
-    except ConfigurationError:
-        return False
-    return True
-
-
 @pytest.mark.broker
 def test_a_worker_outlasts_a_broker_restart(kafka: Cluster, worker: Worker) -> None:
     pid = worker.process.pid
     kafka.running.kill()
-    eventually("the broker starts again", lambda: started_again(kafka))
+    kafka.start_again()
     send(kafka, 2000, 500)
     wait_decided(kafka, 2500, 100)
     assert worker.process.poll() is None

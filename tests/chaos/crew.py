@@ -1,6 +1,5 @@
 """The worker processes of a run and its broker, and what is done to them."""
 
-import contextlib
 import os
 import signal
 import time
@@ -8,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from streams.errors import ConfigurationError
-from streams.kafka.broker import start_broker
 from tests.chaos.scenarios import Planned
 from tests.harness.cluster import Cluster, eventually
 from tests.harness.messages import now_ms
@@ -127,12 +124,12 @@ class Crew:
 
     def _broker_kill(self, _: Planned) -> list[int]:
         self._at.running.kill()
-        self._start_broker()
+        self._at.start_again()
         return list(range(self._at.partitions))
 
     def _broker_terminate(self, _: Planned) -> list[int]:
         self._at.running.stop()
-        self._start_broker()
+        self._at.start_again()
         return list(range(self._at.partitions))
 
     def _broker_pause(self, fault: Planned) -> list[int]:
@@ -142,12 +139,3 @@ class Crew:
         finally:
             os.kill(self._at.running.pid, signal.SIGCONT)
         return list(range(self._at.partitions))
-
-    def _start_broker(self) -> None:
-        def is_started() -> bool:
-            with contextlib.suppress(ConfigurationError):  # the killed one still holds its port
-                self._at.running = start_broker(self._at.running.home, port=self._at.running.port)
-                return True
-            return False
-
-        eventually("the broker runs again", is_started)

@@ -16,18 +16,18 @@ from bench.report import commit
 from tests.chaos.crew import Crew
 from tests.chaos.scenarios import SCENARIOS, Planned, plan
 from tests.chaos.stream import Stream
-from tests.harness.cluster import ROOT, Cluster, cluster, eventually
+from tests.harness.cluster import ROOT, Cluster, cluster
 from tests.harness.load import Load
-from tests.harness.messages import decided_to, grant_all, notifications
+from tests.harness.messages import grant_all, notifications
 from tests.harness.races import Outcome, Races
 from tests.harness.worker import Worker
-from verifier.evidence import EVENT_TOPICS
-from verifier.topics import Topics
+from tests.model.waiting import wait_until_decided
 
 PARTITIONS = 8
 EVENTS_PER_S = 300
 LEAD_S, TAIL_S = 3.0, 3.0
 LONGEST_S = 1_500
+DECIDED_S = 120.0
 MOST_RACES = 2  # times those wanted: not every event comes in time
 IN_FLIGHT_MS = 100
 """A dead process's last request may still be on its way to the broker."""
@@ -59,7 +59,7 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
             racing.start()
             faults, total = _strike(at, crew, Stream(seed), planned)
             outcome = racing.finish()
-            _wait_decided(at)
+            wait_until_decided(at.bootstrap, DECIDED_S)
             crew.end()
             reader.terminate()
             reader.wait(120)
@@ -122,20 +122,6 @@ def _progress(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(f"\r{text}")
         sys.stderr.flush()
-
-
-def _wait_decided(at: Cluster) -> None:
-    topics = Topics(at.bootstrap)
-    try:
-        ends = {place: end for place, end in topics.ends(EVENT_TOPICS).items() if end}
-    finally:
-        topics.close()
-
-    def is_done() -> bool:
-        reached = decided_to(at)
-        return all(reached.get(place, 0) >= end for place, end in ends.items())
-
-    eventually("every event is decided", is_done, 120, pause_s=0.5)
 
 
 def _judge(at: Cluster, guarantee: str, notes: Path, total: int, exits: list[int]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A cluster with all topics for one test, and clients of another library than the product's."""
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
+from streams.errors import ConfigurationError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker, start_broker
 from streams.settings import Settings
@@ -36,6 +38,17 @@ class Cluster:
         return Producer(
             {"bootstrap.servers": self.bootstrap, "partitioner": "murmur2_random", "acks": "all", **options}
         )
+
+    def start_again(self) -> None:
+        """Start the broker again on its port; wait while a killed one still holds it."""
+
+        def is_started() -> bool:
+            with contextlib.suppress(ConfigurationError):
+                self.running = start_broker(self.running.home, port=self.running.port)
+                return True
+            return False
+
+        eventually("the broker runs again", is_started)
 
     def create(self, topic: str) -> None:
         """Create a topic that is none of the product's."""
