@@ -15,6 +15,17 @@ class Judge:
         self._number_of = {notification: number for notification, number in ids if notification is not None}
 
     def faults(self, found: Iterable[str], committed: Sequence[int], *, is_exact: bool) -> list[str]:
+        """Return one line per kind of fault, empty if all is right; arguments as of `tally`. Never raises."""
+        told = {
+            "strangers": "that no event causes",
+            "twice": "twice",
+            "missing": "missing",
+            "early": "beyond the committed offsets",
+        }
+        counts = self.tally(found, committed, is_exact=is_exact)
+        return [f"{count} notifications {told[kind]}" for kind, count in counts.items() if count]
+
+    def tally(self, found: Iterable[str], committed: Sequence[int], *, is_exact: bool) -> dict[str, int]:
         """Compare the ids found with those of all events below the committed offsets.
 
         Args:
@@ -23,7 +34,7 @@ class Judge:
             is_exact: Whether outputs of events beyond `committed` are a fault too.
 
         Returns:
-            One line per kind of fault, empty if all is right. Never raises.
+            How many are `missing`, there `twice`, `strangers` that no event causes, or `early`.
         """
         work = self._workload
         seen = bytearray(work.events)
@@ -40,10 +51,4 @@ class Judge:
             is_done = work.offsets[number] < committed[work.partition_of_account[work.accounts[number]]]
             lost += is_done and not seen[number]
             early += is_exact and not is_done and seen[number]
-        told = {
-            "that no event causes": strangers,
-            "twice": repeated,
-            "missing": lost,
-            "beyond the committed offsets": early,
-        }
-        return [f"{count} notifications {what}" for what, count in told.items() if count]
+        return {"strangers": strangers, "twice": repeated, "missing": lost, "early": early}

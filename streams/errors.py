@@ -5,6 +5,8 @@
     +-- OversizedBatchError       STOP   1  a record batch unpacks to more than a worker takes
     +-- KafkaUnreachableError     RETRY  3  no broker answers
     +-- FencedError               STOP   3  another worker owns this partition number now
+    +-- StandstillError           RETRY  3  a worker that does not get on: it starts anew
+    +-- DeadLetterBreakerError    STOP   1  too much of what came in went to dead letters
     +-- OutcomeUnknownError       RETRY  3  a commit got no answer: read back what happened
     +-- ConfigurationError        STOP   4  settings that cannot work
         +-- BrokerInstallError    STOP   4  the embedded broker's parts are missing or altered
@@ -58,6 +60,17 @@ class FencedError(NotifierError):
     """Another worker owns this partition number: nothing of ours may be written any more."""
 
     exit_code = 3
+
+
+class StandstillError(NotifierError):
+    """A worker that stands still with records before it, or has lost its place: starting anew mends it."""
+
+    action = Action.RETRY
+    exit_code = 3
+
+
+class DeadLetterBreakerError(NotifierError):
+    """More of the last records went to dead letters than the settings allow."""
 
 
 class OutcomeUnknownError(NotifierError):

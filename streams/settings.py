@@ -100,7 +100,33 @@ class Settings:
         32_000, "Most records decided in one transaction.", unit="records", low=1, high=1_000_000
     )
     drain_timeout_s: int = _setting(
-        20, "Longest wait for the work in flight at shutdown.", unit="s", low=0, high=3_600
+        20,
+        "Longest time from SIGTERM to the end; after three quarters, work is abandoned.",
+        unit="s",
+        low=0,
+        high=3_600,
+    )
+
+    stall_timeout_s: int = _setting(
+        60,
+        "A worker that stands still for this long with records before it starts anew; after half, not ready.",
+        unit="s",
+        low=10,
+        high=86_400,
+    )
+    dead_letter_percent: int = _setting(
+        50,
+        "A worker stops when more of its last records went to dead letters; 100: never.",
+        unit="%",
+        low=1,
+        high=100,
+    )
+    dead_letter_window: int = _setting(
+        100_000,
+        "How many of the last records that share is of; before there are as many, nothing stops.",
+        unit="records",
+        low=100,
+        high=1_000_000_000,
     )
 
     max_age_security_s: int = _setting(900, "Security alerts older than this stay silent.", unit="s", low=1)

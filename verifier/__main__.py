@@ -24,6 +24,7 @@ from verifier.invariants import NAMES, SHOWN, Invariant, check
 from verifier.recording import REQUESTS, record
 from verifier.standing import standing
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics, UnreachableError, collect
+from verifier.traces import accounting, personal_data
 
 STATE_TOPICS = ("consent.state", "consent.results", "notifier.state")
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
@@ -62,6 +63,12 @@ def _invariants(options: argparse.Namespace) -> int:
     after = standing(options.kafka, options.group, inputs, outputs, kafka_options())
     live = read_notes(options.live) if options.live else None
     found = check(recording, report, after, live, is_exactly_once=options.guarantee == "exactly_once")
+    if options.canaries:
+        texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in options.texts}
+        words = options.canaries.read_text(encoding="utf-8").splitlines()
+        found.append(personal_data(recording, words, texts))
+    if options.metrics:
+        found.append(accounting(recording, [path.read_text(encoding="utf-8") for path in options.metrics]))
     shown = {one.name: one.as_json() for one in found}
     sys.stdout.write(json.dumps(shown) + "\n" if options.json else table(found))
     return 1 if any(one.violations for one in found) else 0
@@ -114,6 +121,18 @@ def _parser() -> argparse.ArgumentParser:
     invariants = checks.add_parser("invariants", help="I1 to I11: everything decided again, and compared")
     invariants.add_argument("--group", default="notifier", help="the worker's app id")
     invariants.add_argument("--live", type=Path, metavar="FILE", help="notes of `follow`, for I3")
+    invariants.add_argument(
+        "--canaries",
+        type=Path,
+        metavar="FILE",
+        help="planted in inputs, one value a line, for I14",
+    )
+    invariants.add_argument(
+        "--texts", type=Path, nargs="+", default=[], metavar="FILE", help="logs and pages to look for them in"
+    )
+    invariants.add_argument(
+        "--metrics", type=Path, nargs="+", metavar="FILE", help="each worker's last /metrics, for I15"
+    )
     invariants.set_defaults(run=_invariants)
     for one in (conservation, invariants):
         one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")

@@ -1,8 +1,10 @@
 """The invariants I1 to I11 of a run, each with how much it looked at and what it found.
 
+I14 and I15, which need more than topics, are in `traces.py`.
+
 Pure: from a `Recording` and what the cluster says of itself (`Standing`) to `Invariant` values. Violations
-name a position and a field, never a value. What a run must show besides (that faults happened, recovery,
-counters, personal data) is judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the
+name a position and a field, never a value. What a run must show besides (that faults happened, recovery) is
+judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the
 model. Read next: `standing.py`.
 """
 
@@ -15,7 +17,7 @@ from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unf
 from verifier.conservation import Report
 from verifier.model.consents import Consents, Subject
 from verifier.recording import REQUESTS, Recording, Sent
-from verifier.replay import Outcome, Replay
+from verifier.replay import Floor, Outcome, Replay
 
 REVOCATION_BOUND_MS = 2_000
 SHOWN = 20
@@ -31,6 +33,8 @@ NAMES = {
     "I9": "offsets: the group's position is that of the decisions",
     "I10": "no hanging transaction: every log can be read to its end",
     "I11": "state: what is kept of consents is the fold of all requests",
+    "I14": "personal data: what was planted in inputs stands in no log, page or header",
+    "I15": "accounting: what the workers counted is what the topics hold",
 }
 
 
@@ -82,11 +86,13 @@ def check(
     live: Iterable[Seen] | None,
     *,
     is_exactly_once: bool = True,
+    floors: list[Floor] | None = None,
 ) -> list[Invariant]:
     """Check I1 to I11, those that the recording allows.
 
     Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat
-    for a fault is left out then, I2, I4, I6, I7 and I8.
+    for a fault is left out then, I2, I4, I6, I7 and I8. `floors` are a driver's notes of which requests were
+    acknowledged before which events were sent: what was not folded by then is a fault, of I4.
     """
     found = [
         fates(conservation),
@@ -96,7 +102,7 @@ def check(
         states(recording, standing),
     ]
     if is_exactly_once:
-        outcome = Replay(recording).run()
+        outcome = Replay(recording).run(floors)
         found += [unique(recording.sent), *of_model(recording, outcome), order(recording.sent)]
     if live is not None:
         found.append(live_reads(recording, live))

@@ -36,10 +36,17 @@ OF_STYLE: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def _contender(guarantee: str, style: str, store: str) -> Contender:
+def contender(guarantee: str, style: str, store: str, more: Mapping[str, str] | None = None) -> Contender:
+    """Make a contender of a guarantee and a form; `more` settings win."""
     suffixes = [suffix for suffix in (style, store) if suffix not in {"tuned", "memory"}]
     name = "-".join(["kafka-streams", guarantee.replace("_", "-"), *suffixes])
-    settings = {"processing.guarantee": guarantee, **BOTH, **OF_GUARANTEE[guarantee], **OF_STYLE[style]}
+    settings = {
+        "processing.guarantee": guarantee,
+        **BOTH,
+        **OF_GUARANTEE[guarantee],
+        **OF_STYLE[style],
+        **(more or {}),
+    }
     return Contender(
         name=name,
         command=partial(_command, name, style, store, settings),
@@ -67,4 +74,4 @@ def _reset(name: str, stage: Stage) -> None:
     rmtree(stage.folder / name, ignore_errors=True)
 
 
-CONTENDERS = tuple(_contender(guarantee, *form) for form, guarantee in product(FORMS, GUARANTEES))
+CONTENDERS = tuple(contender(guarantee, *form) for form, guarantee in product(FORMS, GUARANTEES))

@@ -36,7 +36,13 @@ def encode(record: dict[str, Any]) -> bytes:
 
 
 TRANSACTION, REQUEST, NOTIFICATION = map(load, ("bank_transaction", "consent_request", "notification"))
-app = faust.App("naive-faust", broker=f"kafka://{os.environ['BENCH_KAFKA']}", topic_partitions=4)
+app = faust.App(
+    "naive-faust",
+    broker=f"kafka://{os.environ['BENCH_KAFKA']}",
+    topic_partitions=4,
+    processing_guarantee=os.environ.get("BENCH_GUARANTEE", "at_least_once"),
+    broker_session_timeout=float(os.environ.get("BENCH_SESSION_S", "60")),  # 60 is Faust's default
+)
 requests = app.topic("consent.requests", key_type=str, value_type=bytes, value_serializer="raw")
 transactions = app.topic("bank.transactions", key_type=str, value_type=bytes, value_serializer="raw")
 deliveries = app.topic("naive-deliveries", key_type=str, value_type=bytes, value_serializer="raw")

@@ -28,12 +28,12 @@ TRANSACTIONAL: Mapping[str, Mapping[str, Any]] = {
     },
 }
 LIBRDKAFKA_PRODUCER = {"compression.type": "lz4", "linger.ms": 20, "batch.size": 256 << 10}
-CONFLUENT = {
+CONFLUENT: Mapping[str, Mapping[str, Any]] = {
     "consumer": {"max.partition.fetch.bytes": 4 << 20},
     "producer": LIBRDKAFKA_PRODUCER,
     "consume": {"num_messages": 20_000, "timeout": 0.2},
 }
-QUIX = {
+QUIX: Mapping[str, Any] = {
     "commit_interval": 1.0,
     "use_changelog_topics": False,
     "consumer_extra_config": CONFLUENT["consumer"],
@@ -49,7 +49,7 @@ FASTSTREAM_BATCH = {
 }
 
 
-def _peer(
+def peer(
     name: str,
     module: str,
     settings: Mapping[str, Any],
@@ -57,6 +57,7 @@ def _peer(
     timed_events: int,
     is_exact: bool = False,
 ) -> Contender:
+    """Make a contender of a program of this folder; it is timed on `timed_events` at most."""
     output = f"{name}-deliveries"
 
     def command(bootstrap: str, _: Path) -> Sequence[str]:
@@ -97,13 +98,13 @@ def _floor(name: str, form: str) -> Contender:
 
 
 CONTENDERS = (
-    _peer("aiokafka-loop", "aiokafka_loop", AIOKAFKA, timed_events=1_000_000),
-    _peer(
+    peer("aiokafka-loop", "aiokafka_loop", AIOKAFKA, timed_events=1_000_000),
+    peer(
         "aiokafka-loop-transactional", "aiokafka_loop", TRANSACTIONAL, timed_events=1_000_000, is_exact=True
     ),
-    _peer("confluent-loop", "confluent_loop", CONFLUENT, timed_events=1_000_000),
-    _peer("quix-streams", "quix_join", QUIX, timed_events=500_000),
-    _peer("faststream", "faststream_join", FASTSTREAM, "single", timed_events=100_000),
-    _peer("faststream-batch", "faststream_join", FASTSTREAM_BATCH, "batch", timed_events=500_000),
+    peer("confluent-loop", "confluent_loop", CONFLUENT, timed_events=1_000_000),
+    peer("quix-streams", "quix_join", QUIX, timed_events=500_000),
+    peer("faststream", "faststream_join", FASTSTREAM, "single", timed_events=100_000),
+    peer("faststream-batch", "faststream_join", FASTSTREAM_BATCH, "batch", timed_events=500_000),
 )
 FLOORS = (_floor("floor-raw-fetch", "raw"), _floor("floor-aiokafka-consume", "records"))

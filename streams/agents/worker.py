@@ -11,14 +11,14 @@ import sys
 import time
 from collections.abc import Callable
 
-import faust
-
 from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
+from streams.agents.stopping import DrainingWorker, leave_on_signals, start_anew
+from streams.agents.watch import Watch
 from streams.core.policy import Policy, make_policy
-from streams.errors import ConfigurationError, NotifierError, TopicError
+from streams.errors import ConfigurationError, NotifierError, StandstillError, TopicError
 from streams.kafka import closed_connections, compression, record_batches
-from streams.kafka.admin import describe, require_topics
+from streams.kafka.admin import require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
 from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
@@ -29,7 +29,6 @@ from streams.wire.topics import CONSENT_REQUESTS, TOPICS
 
 log = logging.getLogger(__name__)
 
-PARTITION_CHECK_S = 5.0
 GC_THRESHOLDS = (100_000, 50, 100)  # a batch makes many objects and no cycles: collecting often is wasted
 
 
@@ -54,10 +53,15 @@ def run_worker(settings: Settings, choose: Callable[[str], Path] = choose_path) 
     for handler in logging.getLogger().handlers:
         handler.addFilter(_is_no_cancellation)
         handler.addFilter(Repeats())
+    leave_on_signals()
     cluster = asyncio.run(require_topics(settings, [topic.name for topic in TOPICS]))
     _check_partitions(cluster)
     _make_this_process_a_worker()
-    return asyncio.run(_serve(settings, cluster, choose))
+    reason = asyncio.run(_serve(settings, cluster, choose))
+    if isinstance(reason, StandstillError):
+        log.error("%s", reason.message)
+        start_anew()
+    return _exit_code(reason)
 
 
 def _make_this_process_a_worker() -> None:
@@ -103,27 +107,37 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
-async def _serve(settings: Settings, cluster: ClusterInfo, choose: Callable[[str], Path]) -> int:
+async def _serve(
+    settings: Settings, cluster: ClusterInfo, choose: Callable[[str], Path]
+) -> BaseException | None:
+    """Run until a signal or a failure, and return that."""
     metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
     path = _kernel(settings, choose)
     shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics, path)
     app = build_app(settings, shared)
-    ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app))
+    loop = asyncio.get_running_loop()
+
+    def failed(error: NotifierError) -> None:
+        if isinstance(error, StandstillError):  # what stands still may not stop either
+            loop.call_later(settings.drain_timeout_s, start_anew)
+        app.add_future(app.crash(error))
+
+    watch = Watch(settings, cluster, app.carrier, metrics, failed)
+    ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app, watch))
     await ops.start()
     log.info("worker of %s: operations on http://%s:%d", settings.app_id, settings.ops_host, ops.port)
-    worker = faust.Worker(
-        app, loop=asyncio.get_running_loop(), quiet=True, override_logging=False, redirect_stdouts=False
-    )
+    worker = DrainingWorker(app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False)
+    worker.drain_timeout_s = settings.drain_timeout_s
     worker.spinner = None
-    watch = asyncio.create_task(_watch_partitions(settings, cluster, app), name="partition-watch")
+    watching = asyncio.create_task(watch.run(), name="watch")
     try:
-        await worker.start()
+        await worker.start_unless_told_to_stop()
         await worker.wait_until_stopped()
     finally:
-        watch.cancel()
+        watching.cancel()
         await _stop(worker)
         await ops.stop()
-    return _exit_code(app.crash_reason or worker.crash_reason)
+    return app.crash_reason or worker.crash_reason
 
 
 def _kernel(settings: Settings, choose: Callable[[str], Path]) -> Path:
@@ -150,7 +164,7 @@ def _kernel(settings: Settings, choose: Callable[[str], Path]) -> Path:
     return path
 
 
-async def _stop(worker: faust.Worker) -> None:
+async def _stop(worker: DrainingWorker) -> None:
     """Wait for the stop that a signal began, or stop now: its threads need the loop until then."""
     stopping = worker._signal_stop_future  # noqa: SLF001  # mode tells of its stop nowhere else
     if stopping is not None:
@@ -180,30 +194,8 @@ def _check_partitions(cluster: ClusterInfo) -> None:
             )
 
 
-async def _watch_partitions(settings: Settings, expected: ClusterInfo, app: NotifierApp) -> None:
-    """Stop the worker when a topic is created anew or its partition count changes.
-
-    Keys have moved, nothing may be decided.
-    """
-    while True:
-        await asyncio.sleep(PARTITION_CHECK_S)
-        try:
-            present = await describe(settings)
-        except NotifierError:
-            continue  # Kafka is away: the clients reconnect by themselves
-        for topic in TOPICS:
-            before, now = expected.topics[topic.name], present.topics.get(topic.name)
-            if now is None or (now.topic_id, now.partitions) != (before.topic_id, before.partitions):
-                error = TopicError(
-                    f"topic {topic.name} was deleted, created anew or given other partitions while this "
-                    "worker ran; nothing more is decided. Check it with `notifier doctor`."
-                )
-                await app.crash(error)
-                return
-
-
-def _readiness(app: NotifierApp) -> Readiness:
-    reasons = tuple(app.carrier.not_ready())
+def _readiness(app: NotifierApp, watch: Watch) -> Readiness:
+    reasons = (*app.carrier.not_ready(), *watch.reasons())
     owned = {str(number): waits_for or "nothing" for number, waits_for in app.carrier.owned().items()}
     return Readiness(not reasons, reasons, {"partitions": owned})
 

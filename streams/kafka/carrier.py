@@ -11,19 +11,21 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams.failpoints import reach
 from streams.kafka.committer import Committer
 from streams.kafka.committers.at_least_once import AtLeastOnceCommitter, producer_options
 from streams.kafka.committers.exactly_once import ExactlyOnceCommitter
 from streams.kafka.committers.offset_commits import OffsetCommit, OffsetCommits
 from streams.kafka.partition_owner import Connections, PartitionOwner
 from streams.kafka.partition_store import PartitionStore
-from streams.kafka.partition_task import PartitionTask
+from streams.kafka.partition_task import PartitionTask, Standing
 from streams.kafka.transactions import TransactionalProducer
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import EVENT_TOPICS
 
 log = logging.getLogger(__name__)
 
+DRAIN_SHARE = 0.75  # of the drain time for work in flight; the rest is for leaving the group
 OFFSETS_DEADLINE_S = 2.0  # without them the next owner goes on from the position markers
 
 
@@ -100,8 +102,9 @@ class Carrier:
     async def revoke(self) -> None:
         """End every task: what is under way is finished or abandoned within the drain time."""
         self._has_assignment = False
+        await reach("on_revoke")
         tasks, self._tasks = self._tasks, {}
-        deadline_s = self._shared.settings.drain_timeout_s
+        deadline_s = self._shared.settings.drain_timeout_s * DRAIN_SHARE
         owners = await asyncio.gather(*(task.close(deadline_s) for task in tasks.values()))
         await self._offset_commits.settle(OFFSETS_DEADLINE_S)
         for owner in owners:
@@ -135,6 +138,10 @@ class Carrier:
     def owned(self) -> dict[int, str]:
         """Return the owned partition numbers and what each waits for at this moment, "" for nothing."""
         return {number: task.waits_for for number, task in self._tasks.items()}
+
+    def standings(self) -> dict[int, Standing]:
+        """Return where each owned partition number stands."""
+        return {number: task.standing for number, task in self._tasks.items()}
 
     def _store(self, partition: int) -> PartitionStore:
         """Return the frozen store of a partition number that came back, else an empty one."""

@@ -42,6 +42,12 @@ class Observer(Protocol):
     def dead_letter(self, reason: str, n: int) -> None:
         """Dead letters were written."""
 
+    def dead_letter_ratio(self, ratio: float) -> None:
+        """This share of the breaker's window went to dead letters, 0 to 1."""
+
+    def lost(self, topic: str, n: int) -> None:
+        """Retention deleted this many offsets before they were read."""
+
     def rebalance(self) -> None:
         """The group's assignment changed."""
 

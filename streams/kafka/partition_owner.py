@@ -7,7 +7,7 @@ id will commit on. Source: DESIGN section 5. Read next: `partition_task.py`.
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from aiokafka import TopicPartition
@@ -15,16 +15,17 @@ from aiokafka.errors import KafkaError
 
 from streams.core.codes import ConsentOutcome, RefusalReason
 from streams.core.policy import Policy
-from streams.errors import NotifierError, OutcomeUnknownError
+from streams.errors import NotifierError, OutcomeUnknownError, StandstillError
 from streams.failpoints import reach
 from streams.kafka.barrier import HighWatermarks
+from streams.kafka.breaker import DeadLetterBreaker
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
 from streams.kafka.consent_reader import ConsentReader
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.observer import Observer
 from streams.kafka.partition_store import ChangelogPositions, PartitionStore
-from streams.kafka.positions import GroupOffsets, start_positions
+from streams.kafka.positions import GroupOffsets, StartPositions, start_positions
 from streams.kafka.restore import read_to_end
 from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
@@ -67,6 +68,7 @@ class Connections:
         self.requests = ConsentReader(settings)
         self.offsets = GroupOffsets(settings)
         self.turn = asyncio.Lock()
+        self.breaker = DeadLetterBreaker(settings.dead_letter_percent, settings.dead_letter_window)
 
     async def start(self) -> None:
         """Connect all of them."""
@@ -119,11 +121,19 @@ class PartitionOwner:
         self._decide = shared.path.decide_with(setup, store.subjects)
         self._positions: dict[str, int] = {}
         self._chain_head = ""
+        self._counted_lost: dict[str, int] = {}
+        self.is_restored = False
+        self.restored = 0
 
     @property
     def store(self) -> PartitionStore:
         """Return the store, as committed."""
         return self._store
+
+    @property
+    def positions(self) -> Mapping[str, int]:
+        """Return the next offset of every input; empty before the first `acquire`."""
+        return self._positions
 
     @property
     def request_offset(self) -> int:
@@ -137,7 +147,9 @@ class PartitionOwner:
             OutcomeUnknownError: the cluster did not answer; worth trying again.
             TopicError: the positions do not fit the logs.
         """
+        self.is_restored = False
         await self._producer.open()
+        await reach("acquired")
         try:
             await self._restore()
             committed = await self._shared.offsets.committed(INPUTS, self.partition)
@@ -145,7 +157,10 @@ class PartitionOwner:
         except (KafkaError, TimeoutError) as error:
             raise OutcomeUnknownError(f"{type(error).__name__} while restoring; trying again") from error
         marker = self._store.marker
-        self._positions = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
+        start = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
+        self._tell_lost(start)
+        self._positions = start.positions
+        self.is_restored = True
         self._chain_head = marker.chain_head if marker is not None else ""
         gc.freeze()  # what was restored stays: no collection has to walk it
 
@@ -173,7 +188,7 @@ class PartitionOwner:
         """Return what of `batches` lies at or after the positions.
 
         Raises:
-            NotifierError: records between the position and a batch were never seen.
+            StandstillError: records between the position and a batch were never seen.
         """
         rest = []
         reached = dict(self._positions)
@@ -183,9 +198,9 @@ class PartitionOwner:
                 continue
             if batch.position > position:
                 where = f"{batch.topic}-{batch.partition}"
-                raise NotifierError(
+                raise StandstillError(
                     f"{where}: records from offset {position} to {batch.position} were skipped; "
-                    "restarting reads them"
+                    "this worker starts anew, and reads them if they are still there"
                 )
             rest.append(batch.since(position))
             reached[batch.topic] = batch.next_offset
@@ -231,6 +246,7 @@ class PartitionOwner:
 
         Raises:
             FencedError, OutcomeUnknownError: see `Committer.commit`.
+            DeadLetterBreakerError: committed and merged, but too much of it were dead letters.
         """
         moved = {item.topic: item.next_offset for item in result.inputs}
         positions = self._positions | moved
@@ -250,6 +266,11 @@ class PartitionOwner:
         self._store.merge_states(result.states, marker, ends[NOTIFIER_STATE, self.partition], stamp)
         self._positions, self._chain_head = positions, head
         tell_merged(self.observer, result, batches, lags, seconds, self._shared.clock())
+        breaker = self._shared.breaker
+        try:
+            breaker.count(sum(map(len, batches)), len(result.dead_letters))
+        finally:
+            self.observer.dead_letter_ratio(breaker.ratio)
 
     async def _transact(
         self, writes: Sequence[WriteSet], moved: dict[str, int], started: float
@@ -277,10 +298,28 @@ class PartitionOwner:
     async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:
         await reach("restore")
 
+        before = 0
+
         def progress(done: int, total: int) -> None:
+            nonlocal before
+            self.restored += done - before
+            before = done
             self.observer.restore_progress(self.partition, topic, done, total)
 
         return await read_to_end(self._shared.settings, topic, self.partition, start, take, progress)
+
+    def _tell_lost(self, start: StartPositions) -> None:
+        """Tell once of records that retention deleted before anybody read them."""
+        for topic, count in start.lost.items():
+            position = start.positions[topic]
+            if self._counted_lost.get(topic) != position:
+                self._counted_lost[topic] = position
+                self.observer.lost(topic, count)
+                log.error(
+                    "%s-%d: %d offsets up to %d were deleted before they were read: their records are lost; "
+                    "retention is shorter than the time that no worker ran",
+                    topic, self.partition, count, position,
+                )  # fmt: skip
 
     def _tell_fold(self, result: FoldResult) -> None:
         for _, answer in result.answers:

@@ -9,44 +9,51 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from time import monotonic
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple, Self
 
 from aiokafka.errors import KafkaError
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
-from streams.kafka.partition_owner import PartitionOwner
+from streams.kafka.partition_owner import INPUTS, PartitionOwner
 from streams.kernel.record_batch import RecordBatch
-from streams.wire.topics import EVENT_TOPICS
+from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
 
 log = logging.getLogger(__name__)
 
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
-PATIENCE_S = 60.0  # a broker restart takes less; longer, and the worker gives up and says so
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
 
+class Standing(NamedTuple):
+    """Where a partition number stands.
+
+    `reached` has the next offsets of all inputs, `restored` all that was ever read back; `readable` are the
+    topics whose records it could take now: at the barrier, events wait for consent requests by design.
+    """
+
+    is_restored: bool
+    restored: int
+    reached: Mapping[str, int]
+    readable: tuple[str, ...]
+
+    def has_not_moved(self, since: Self) -> bool:
+        """Tell whether nothing was read or decided between the two."""
+        return (self.restored, self.reached) == (since.restored, since.reached)
+
+
 class Patience:
-    """Waits after failures, longer each time, and passes the failure on when it has lasted too long."""
+    """Waits after failures, longer each time. It never ends: a Kafka that is away comes back."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
-        self._since: float | None = None
         self.failures = 0
 
     async def after(self, error: OutcomeUnknownError) -> None:
-        """Wait before the next try.
-
-        Raises:
-            OutcomeUnknownError: `error`, when failures have gone on for PATIENCE_S.
-        """
-        now = monotonic()
-        self._since = now if self._since is None else self._since
-        if now - self._since > PATIENCE_S:
-            raise error
+        """Wait before the next try."""
         log.warning("partition number %d: %s", self._partition, error)
         await asyncio.sleep(min(FIRST_BACKOFF_S * 2**self.failures, LONGEST_BACKOFF_S))
         self.failures += 1
@@ -80,6 +87,7 @@ class PartitionTask:
         self._is_closing = False
         self.is_ready = False
         self.waits_for = "restore"
+        self._is_at_barrier = False
         self._task = asyncio.create_task(self._run(), name=f"partition-{owner.partition}")
 
     def on_failure(self, receiver: Callable[[BaseException], None]) -> None:
@@ -95,6 +103,16 @@ class PartitionTask:
     def is_saturated(self) -> bool:
         """Tell whether enough records wait already."""
         return self._pending >= PENDING_FACTOR * self._max_records
+
+    @property
+    def standing(self) -> Standing:
+        """Return where this partition number stands."""
+        return Standing(
+            self._owner.is_restored,
+            self._owner.restored,
+            self._owner.positions,
+            (CONSENT_REQUESTS,) if self._is_at_barrier else INPUTS,
+        )
 
     def consent_arrived(self, batch: RecordBatch) -> None:
         """Queue consent requests that the reader delivered."""
@@ -156,6 +174,7 @@ class PartitionTask:
         while not self._is_closing:
             try:
                 await self._barrier()
+                await reach("after_barrier")
                 result = await self._owner.decide(batches)
                 await reach("after_decide")
                 await self._owner.commit(result, batches, self._records_left)
@@ -174,7 +193,8 @@ class PartitionTask:
 
         An open transaction below the mark makes it wait.
         """
-        started = monotonic()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         mark = await self._owner.request_high_watermark()
         while True:
             await self._fold_arrived()
@@ -185,11 +205,15 @@ class PartitionTask:
             )
             if not self._requests:
                 self._wake.clear()
-                await self._wake.wait()
+                self._is_at_barrier = True
+                try:
+                    await self._wake.wait()
+                finally:
+                    self._is_at_barrier = False
             if self._is_closing:
                 raise asyncio.CancelledError
         self.waits_for = ""
-        self._owner.observer.barrier_wait(self._owner.partition, monotonic() - started)
+        self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
 
     async def _fold_arrived(self) -> None:
         patience = Patience(self._owner.partition)
@@ -230,8 +254,9 @@ class PartitionTask:
             raise FencedError("the group goes on without this worker")
 
     async def _until_closing(self, timeout_s: float) -> None:
-        deadline = monotonic() + timeout_s
-        while not self._is_closing and (left := deadline - monotonic()) > 0:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + timeout_s
+        while not self._is_closing and (left := deadline - clock()) > 0:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left)

@@ -1,12 +1,13 @@
 """Where to go on: the group's committed offsets, compared with the position marker and the logs.
 
 The greater of committed offset and marker wins: group offsets that were deleted or reset do not repeat what
-is done. A log that ends below a position,
-another cluster, or a topic created anew means that positions mean nothing any more: the worker refuses, and
-    says what to do. Source: DESIGN section 5. Read next: `partition_owner.py`.
+is done. A log that ends below a position, another cluster, or a topic created anew means that positions mean
+nothing any more: the worker refuses, and says what to do. Records that retention deleted unread are lost, and
+counted. Source: DESIGN section 5. Read next: `partition_owner.py`.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -21,6 +22,13 @@ CURE = (
     "if that is intended, delete the topics notifier.state and consent.state, run `notifier topics apply` "
     "and start with another NOTIFIER_APP_ID: everything still in the topics is then decided again"
 )
+
+
+class StartPositions(NamedTuple):
+    """Where to read each topic on, and how many offsets were deleted unread, where any were."""
+
+    positions: dict[str, int]
+    lost: dict[str, int]
 
 
 class GroupOffsets:
@@ -67,8 +75,10 @@ def start_positions(
     ranges: Mapping[str, tuple[int, int]],
     cluster: ClusterInfo,
     partition: int,
-) -> dict[str, int]:
+) -> StartPositions:
     """Return where to read each topic on, raised to the log's start where retention removed unread records.
+
+    A topic without any position is read from its log's start, and nothing counts as lost.
 
     Raises:
         TopicError: another cluster, a topic created anew, or a log that ends below its position.
@@ -89,7 +99,9 @@ def start_positions(
                 )
             marked[place.topic] = place.next_offset
     positions: dict[str, int] = {}
+    lost: dict[str, int] = {}
     for topic, (first, end) in ranges.items():
+        is_known = topic in committed or topic in marked
         position = max(committed.get(topic, 0), marked.get(topic, 0))
         if position > end:
             raise TopicError(
@@ -97,4 +109,6 @@ def start_positions(
                 f"records were lost; {CURE}"
             )
         positions[topic] = max(position, first)
-    return positions
+        if is_known and first > position:
+            lost[topic] = first - position
+    return StartPositions(positions, lost)

@@ -94,6 +94,7 @@ class TransactionalProducer:
                 await requests.add_partitions({slot: None for slot, _ in batches})
                 await requests.add_group(group_id)
                 ends = await requests.produce(batches)
+                await reach("after_produce")
                 await requests.commit_offsets(offsets, group_id)
                 await reach("before_commit")
                 await requests.commit()

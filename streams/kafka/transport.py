@@ -32,6 +32,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import maybe_async
 
+from streams.failpoints import reach
 from streams.kafka.connection import client_options
 from streams.kernel.record_batch import RecordBatch
 
@@ -204,6 +205,7 @@ class BatchConsumer(driver.Consumer):
         if not active:
             await self.wait_first(carrier.room.wait(), self.suspend_flow.wait(), timeout=IDLE_POLL_S)
             return
+        await reach("event_read")
         fetched = await self._getmany(
             active_partitions=active, timeout=SHORT_POLL_S if saturated else min(timeout, IDLE_POLL_S)
         )

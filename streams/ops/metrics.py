@@ -121,6 +121,24 @@ TABLE: tuple[MetricSpec, ...] = (
         "Records put on notifier.dead-letters, without their values.",
     ),
     MetricSpec(
+        "notifier_dead_letter_ratio",
+        "gauge",
+        (),
+        "Part of the breaker's window of records that went to dead letters, 0 to 1.",
+    ),
+    MetricSpec(
+        "notifier_lost_records_total",
+        "counter",
+        ("topic",),
+        "Offsets that retention deleted before their records were read.",
+    ),
+    MetricSpec(
+        "notifier_stalled_partitions",
+        "gauge",
+        (),
+        "Partition numbers that have stood still for half of the stall timeout, with records before them.",
+    ),
+    MetricSpec(
         "notifier_misrouted_records_total",
         "counter",
         (),
@@ -267,6 +285,18 @@ class Metrics:
     def misrouted(self, n: int) -> None:
         """Count records found in a partition that is not their key's."""
         self._counters["notifier_misrouted_records_total"].inc(n)
+
+    def lost(self, topic: str, n: int) -> None:
+        """Count offsets that were deleted unread."""
+        self._counters["notifier_lost_records_total"].labels(topic).inc(n)
+
+    def stalled(self, partitions: int) -> None:
+        """Show how many partition numbers stand still."""
+        self._gauges["notifier_stalled_partitions"].set(partitions)
+
+    def dead_letter_ratio(self, ratio: float) -> None:
+        """Show the breaker's share, 0 to 1."""
+        self._gauges["notifier_dead_letter_ratio"].set(ratio)
 
     def dead_letter(self, reason: str, n: int) -> None:
         """Count dead letters; the reason is that of the record or of the consent request."""

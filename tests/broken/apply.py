@@ -1,7 +1,8 @@
 """Copies of the tree with one of these patches applied, for tests that must fail on them.
 
 The text before a patch's first file says what it breaks; `caught by:` names the test, `says:` its words,
-`at least:` the least number before them.
+`at least:` the least number before them. Or `invariant:` names that of the verifier which catches it, and
+`failpoints:` and `settings:` what the worker needs for that.
 """
 
 import shutil
@@ -24,9 +25,14 @@ class Claim(NamedTuple):
 
 def claim_of(patch: str) -> Claim:
     """Return what the head of a patch states."""
+    head = stated(patch)
+    return Claim(head["caught by"], head["says"], int(head.get("at least", 0)))
+
+
+def stated(patch: str) -> dict[str, str]:
+    """Return what the head of a patch states, by name."""
     head = (FOLDER / patch).read_text().partition("\n--- ")[0]
-    stated = dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
-    return Claim(stated["caught by"], stated["says"], int(stated.get("at least", 0)))
+    return dict(line.split(": ", 1) for line in head.splitlines() if ": " in line)
 
 
 def patched_tree(patch: str, folder: Path) -> Path:

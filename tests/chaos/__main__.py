@@ -7,11 +7,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench.report import commit
+from tests.chaos.peers import PEERS, run_peer
 from tests.chaos.report import invalid, is_clean, read, report
 from tests.chaos.run import run
 from tests.chaos.scenarios import SCENARIOS
 
 LOGS = Path("docs/reliability/logs")
+CALIBRATION = "kafka-streams-exactly-once-v2"
 REPORT = Path("docs/reliability/report.json")
 
 
@@ -72,6 +75,18 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if is_good else 1
 
 
+def _peers(options: argparse.Namespace) -> int:
+    """Run other programs under faults; one line each. 1 if the calibration was found guilty."""
+    lines = []
+    for name in options.peers or PEERS:
+        lines.append(run_peer(name, options.kills, options.broker_kills, options.seed))
+        print(json.dumps(lines[-1]), flush=True)
+    if options.out:
+        told = {"commit": commit(), "seed": options.seed, "peers": lines}
+        options.out.write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")
+    return int(any(line["peer"] == CALIBRATION and (line["missing"] or line["twice"]) for line in lines))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     acts = parser.add_subparsers(required=True)
@@ -83,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--out", type=Path, default=Path("build/chaos"), help="folder of the logs")
     running.add_argument("--resume", action="store_true", help="leave out what has a log already")
     running.set_defaults(act=_run)
+    others = acts.add_parser("peers", help="other programs under kills of them and of the broker")
+    others.add_argument("peers", nargs="*", choices=[*PEERS, []], metavar="PEER")
+    others.add_argument("--kills", type=int, default=10)
+    others.add_argument("--broker-kills", type=int, default=3)
+    others.add_argument("--seed", type=int, default=1)
+    others.add_argument("--out", type=Path, metavar="FILE", help="write what was found as JSON")
+    others.set_defaults(act=_peers)
     reporting = acts.add_parser("report", help="write the report of the logs in a folder")
     reporting.add_argument("--logs", type=Path, default=LOGS)
     reporting.add_argument("--out", type=Path, default=REPORT)

@@ -1,4 +1,4 @@
-"""The worker processes of a run and its broker, and what is done to them."""
+"""The worker processes of a run, its broker and the way between them, and what is done to each."""
 
 import os
 import signal
@@ -10,18 +10,30 @@ from typing import Any, Self
 from tests.chaos.scenarios import Planned
 from tests.harness.cluster import Cluster, eventually
 from tests.harness.messages import now_ms
+from tests.harness.proxy import Api, Harm, Proxy
 from tests.harness.worker import Worker
 
 DRAIN_LIMIT_S = 20.0
 MOST_WORKERS = 5
 READY_S = 90.0
+STRIKE_LIMIT_S = 30.0
+MOST_HITS = 5
+RARE_POINTS = ("acquired", "restore", "on_revoke")
+"""Passed once in a while: a worker that should die at the fifth time might never."""
 
 
 class Crew:
-    """Workers by arrival; a context manager that ends those that are left."""
+    """Workers by arrival; a context manager that ends those that are left.
 
-    def __init__(self, at: Cluster, folder: Path, guarantee: str, workers: int) -> None:
+    Args:
+        proxy: the way to the broker, where requests are harmed.
+    """
+
+    def __init__(
+        self, at: Cluster, folder: Path, guarantee: str, workers: int, proxy: Proxy | None = None
+    ) -> None:
         self._at = at
+        self._proxy = proxy
         self._folder = folder
         self._guarantee = guarantee
         self._started = 0
@@ -52,6 +64,8 @@ class Crew:
     def do(self, fault: Planned) -> dict[str, Any]:
         """Do what is planned, until it is over; return when it began and which partitions it met."""
         actions: dict[str, Callable[[Planned], list[int]]] = {
+            "crash": self._crash,
+            "net": self._harm,
             "kill": self._kill,
             "terminate": self._terminate,
             "pause": self._pause,
@@ -62,8 +76,11 @@ class Crew:
             "broker_pause": self._broker_pause,
         }
         began = now_ms()
-        partitions = actions[fault.kind](fault)
-        return {"kind": fault.kind, "at_ms": began, "lasted_ms": now_ms() - began, "partitions": partitions}
+        partitions = actions[fault.kind.split()[0]](fault)
+        return {
+            "kind": fault.kind, "workers": fault.workers, "at_ms": began, "lasted_ms": now_ms() - began,
+            "partitions": partitions,
+        }  # fmt: skip
 
     def end(self) -> None:
         """Stop every worker in good order."""
@@ -71,10 +88,11 @@ class Crew:
             self.exits.append(worker.terminate(DRAIN_LIMIT_S))
         self.workers = []
 
-    def _start(self) -> Worker:
+    def _start(self, failpoints: str = "") -> Worker:
         self._started += 1
         log = self._folder / f"worker-{self._started:03d}.log"
-        return Worker(self._at.bootstrap, log, guarantee=self._guarantee)
+        bootstrap = self._at.bootstrap if self._proxy is None else self._proxy.bootstrap
+        return Worker(bootstrap, log, guarantee=self._guarantee, failpoints=failpoints)
 
     def _victim(self, fault: Planned) -> Worker:
         return self.workers[int(fault.chance * len(self.workers))]
@@ -83,14 +101,47 @@ class Crew:
     def _owned(worker: Worker) -> list[int]:
         return [int(name) for name in worker.wait_ready(READY_S)["details"]["partitions"]]
 
+    def _crash(self, fault: Planned) -> list[int]:
+        """Put a worker in another's place that kills itself at the fault's crash point."""
+        point, victim = fault.kind.split()[1], self._victim(fault)
+        self.exits.append(victim.terminate(DRAIN_LIMIT_S))
+        nth = 1 + int(fault.chance * MOST_HITS) if point not in RARE_POINTS else 1
+        dying = self._start(failpoints=f"{point}:kill:nth={nth}")
+        self.workers[self.workers.index(victim)] = dying
+        if point == "on_revoke":
+            dying.wait_ready(READY_S)
+            self.workers.append(self._start())
+            assert dying.ended(READY_S) == -signal.SIGKILL
+            self.workers.remove(dying)
+        else:
+            assert dying.ended(READY_S) == -signal.SIGKILL
+            self._replace(dying)
+        return []
+
+    def _harm(self, fault: Planned) -> list[int]:
+        _, harm, api = fault.kind.split()
+        assert self._proxy is not None
+        struck = self._proxy.strike(Api[api], Harm(harm), STRIKE_LIMIT_S)
+        assert struck, f"no {api} came in {STRIKE_LIMIT_S:.0f} s"
+        time.sleep(fault.lasts_s)
+        return []
+
     def _replace(self, victim: Worker) -> None:
         self.workers[self.workers.index(victim)] = self._start()
 
     def _kill(self, fault: Planned) -> list[int]:
-        victim = self._victim(fault)
-        owned = self._owned(victim)
-        victim.kill()
-        self._replace(victim)
+        """Kill as many as are planned at once, then start as many."""
+        first = int(fault.chance * len(self.workers))
+        victims = [
+            self.workers[(first + more) % len(self.workers)]
+            for more in range(min(fault.workers, len(self.workers)))
+        ]
+        owned = [number for victim in victims for number in self._owned(victim)]
+        for victim in victims:
+            victim.process.kill()
+        for victim in victims:
+            victim.kill()
+            self._replace(victim)
         return owned
 
     def _terminate(self, fault: Planned) -> list[int]:

@@ -9,10 +9,12 @@ from typing import Any
 
 LEAST_PROGRESS, MOST_PROGRESS = 0.05, 0.95
 BROKER_FAULTS = ("broker_kill", "broker_terminate", "broker_pause")
-REBALANCING = ("kill", "terminate", "join", "leave", "pause")
+REBALANCING = ("kill", "crash", "terminate", "join", "leave", "pause")
 LOST, TWICE, UNASKED, HANGING = ("I1", "I6"), ("I2", "I3", "I7"), ("I4", "I5"), ("I10",)
 OTHER = ("I8", "I9", "I11")
 SESSION_S = 6.0
+KILLING = ("kill", "crash")
+COUNTED = ("kills", "broker_faults", "network_faults", "rebalances", "zombie_pauses", "consent_races")
 
 Line = dict[str, Any]
 
@@ -33,11 +35,7 @@ def report(logs: Sequence[Sequence[Line]]) -> Line:
         **whole,
         "commit": _one([log[0]["commit"] for log in logs]),
         "seed": [log[0]["seed"] for log in logs],
-        "upper_bounds_95": {
-            name: round(3 / whole[name], 5)
-            for name in ("kills", "broker_faults", "rebalances", "zombie_pauses", "consent_races")
-            if whole[name]
-        },
+        "upper_bounds_95": {name: round(3 / whole[name], 5) for name in COUNTED if whole[name]},
         "scenarios": {
             name: {
                 "says": next(log[0]["says"] for log in logs if log[0]["scenario"] == name),
@@ -67,7 +65,7 @@ def is_clean(found: Line) -> bool:
 def _figures(logs: Sequence[Sequence[Line]]) -> Line:
     faults = [line for log in logs for line in log if line["type"] == "fault"]
     ends = [log[-1] for log in logs]
-    kinds = Counter(fault["kind"] for fault in faults)
+    kinds = Counter(fault["kind"].split()[0] for fault in faults)
     takeovers = sorted(
         seconds
         for log in logs
@@ -78,9 +76,10 @@ def _figures(logs: Sequence[Sequence[Line]]) -> Line:
     return {
         "runs": len(logs),
         "records": sum(end["records"] for end in ends),
-        "kills": kinds["kill"],
+        "kills": sum(fault.get("workers", 1) for fault in faults if fault["kind"].split()[0] in KILLING),
         "terminations": kinds["terminate"] + kinds["leave"],
         "broker_faults": sum(kinds[kind] for kind in BROKER_FAULTS),
+        "network_faults": kinds["net"],
         "rebalances": sum(kinds[kind] for kind in REBALANCING),
         "zombie_pauses": sum(
             fault["kind"] == "pause" and fault["lasted_ms"] > SESSION_S * 1000 for fault in faults

@@ -14,11 +14,12 @@ from typing import Any
 
 from bench.report import commit
 from tests.chaos.crew import Crew
-from tests.chaos.scenarios import SCENARIOS, Planned, plan
+from tests.chaos.scenarios import SCENARIOS, Planned, Scenario, plan
 from tests.chaos.stream import Stream
 from tests.harness.cluster import ROOT, Cluster, cluster
 from tests.harness.load import Load
 from tests.harness.messages import grant_all, notifications
+from tests.harness.proxy import Proxy
 from tests.harness.races import Outcome, Races
 from tests.harness.worker import Worker
 from tests.model.waiting import wait_until_decided
@@ -50,10 +51,10 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
         "commit": commit(), "partitions": PARTITIONS, "events_per_s": EVENTS_PER_S,
         "replay": f"python -m tests.chaos run {name} --seed {seed} --share {share:g} --guarantee {guarantee}",
     }  # fmt: skip
-    with cluster(home / "kafka", PARTITIONS) as at:
+    with cluster(home / "kafka", PARTITIONS) as at, Proxy(at.running.port) as proxy:
         racers = Races.subjects(MOST_RACES * races) if races else []
         _grant(at, home, guarantee, [*Stream.subjects(), *racers])
-        with _follower(at, notes) as reader, Crew(at, home, guarantee, scenario.workers) as crew:
+        with _follower(at, notes) as reader, _crew(at, home, scenario, guarantee, proxy) as crew:
             crew.settle()
             racing = Races(at, races, MOST_RACES * races)
             racing.start()
@@ -72,6 +73,12 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
     log = folder / f"{name}-{guarantee}-{seed}.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="ascii")
     return found
+
+
+def _crew(at: Cluster, home: Path, scenario: Scenario, guarantee: str, proxy: Proxy) -> Crew:
+    """Start the workers, behind the proxy only where it is what does the harm."""
+    is_harmed = any(kind.startswith("net ") for kind in scenario.kinds)
+    return Crew(at, home, guarantee, scenario.workers, proxy if is_harmed else None)
 
 
 def _races(at: Cluster, outcome: Outcome) -> dict[str, int]:

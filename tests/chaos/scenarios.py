@@ -6,6 +6,8 @@ from typing import NamedTuple
 PAUSES_S = (3.0, 8.0, 15.0)
 """Shorter than the session (6 s), longer, and longer than a transaction may last (10 s)."""
 BROKER_PAUSE_S = 10.0
+HARM_S, SILENCE_S = 2.0, 12.0
+"""After a request was harmed; a connection that says nothing is given up after a transaction's 10 s."""
 
 
 class Scenario(NamedTuple):
@@ -31,12 +33,26 @@ class Scenario(NamedTuple):
 _BROKER = ("broker_kill", "broker_terminate", "broker_pause")
 _GUESTS = ("join", "leave", "kill")
 _ALL = ("kill", "pause", "join", "terminate", "broker_kill", "leave", "kill")
+CRASH_POINTS = (
+    "event_read", "consent_read", "consent_apply", "fold", "after_barrier", "after_decide", "after_produce",
+    "before_commit", "after_commit", "acquired", "restore", "on_revoke",
+)  # fmt: skip
+"""All that exactly_once passes; `streams/failpoints.py`."""
+_CRASHES = tuple(f"crash {point}" for point in CRASH_POINTS)
+_NETWORK = (
+    "net cut_answer END_TXN", "net cut_answer PRODUCE", "net delay END_TXN", "net cut_request END_TXN",
+    "net cut_answer TXN_OFFSET_COMMIT", "net half_open END_TXN", "net delay PRODUCE", "net slow FETCH",
+    "net cut_request PRODUCE", "net half_open PRODUCE",
+    "net cut_answer LIST_OFFSETS", "net cut_answer HEARTBEAT",
+)  # fmt: skip
 SCENARIOS = {
     "S0": Scenario("no fault", (), 0, 2, (0.0, 0.0)),
-    "S2": Scenario("SIGKILL of a worker, started again at once", ("kill",), 30, 3, (0.5, 3.0)),
+    "S1": Scenario("SIGKILL at each crash point", _CRASHES, 36, 2, (0.5, 2.0)),
+    "S2": Scenario("SIGKILL of one to three workers at once, started again", ("kill",), 30, 3, (0.5, 3.0)),
     "S3": Scenario("SIGTERM of a worker, started again at once", ("terminate",), 20, 2, (0.5, 3.0)),
     "S4": Scenario("SIGSTOP of a worker for 3, 8, 15 s: zombies", ("pause",), 15, 2, (1.0, 3.0)),
     "S8": Scenario("broker: SIGKILL, SIGTERM, SIGSTOP for 10 s", _BROKER, 14, 2, (3.0, 6.0)),
+    "S10": Scenario("requests and answers cut, delayed, swallowed", _NETWORK, 40, 2, (0.5, 2.0)),
     "S11": Scenario("rebalances: workers come and go", ("join", "leave"), 20, 2, (1.0, 3.0)),
     "S14": Scenario("consent races while workers come and go", _GUESTS, 9, 2, (1.0, 3.0), 2_000),
     "S23": Scenario("all of them", _ALL, 28, 2, (1.0, 4.0)),
@@ -45,12 +61,13 @@ SCENARIOS = {
 
 
 class Planned(NamedTuple):
-    """One fault to come: what, how long to wait before it, which of the workers, and for how long."""
+    """One fault to come: what, how long to wait before it, which and how many workers, for how long."""
 
     kind: str
     after_s: float
     chance: float
     lasts_s: float
+    workers: int = 1
 
 
 def plan(name: str, seed: int, share: float) -> list[Planned]:
@@ -63,5 +80,12 @@ def plan(name: str, seed: int, share: float) -> list[Planned]:
         lasts = PAUSES_S[number // len(scenario.kinds) % len(PAUSES_S)]
         if kind == "broker_pause":
             lasts = BROKER_PAUSE_S
-        planned.append(Planned(kind, chance.uniform(*scenario.every_s), chance.random(), lasts))
+        if kind.startswith("net "):
+            lasts = SILENCE_S if "half_open" in kind else HARM_S
+        planned.append(
+            Planned(
+                kind, chance.uniform(*scenario.every_s), chance.random(), lasts,
+                chance.randint(1, scenario.workers) if scenario.kinds == ("kill",) else 1,
+            )
+        )  # fmt: skip
     return planned

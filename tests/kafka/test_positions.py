@@ -15,20 +15,21 @@ def marker(offset: int, topic_id: str = "id-1", cluster: str = "C") -> PositionM
 
 
 @pytest.mark.parametrize(
-    ("committed", "marked", "expected"),
+    ("committed", "marked", "expected", "lost"),
     [
-        ({"t": 7}, marker(7), 7),  # the usual case
-        ({}, marker(7), 7),  # group offsets were deleted
-        ({"t": 2}, marker(7), 7),  # group offsets were reset
-        ({"t": 9}, marker(7), 9),  # an operator skipped records
-        ({}, None, 1),  # the first start begins at the log's start
-        ({"t": 0}, None, 1),  # retention removed what was not read
+        ({"t": 7}, marker(7), 7, {}),  # the usual case
+        ({}, marker(7), 7, {}),  # group offsets were deleted
+        ({"t": 2}, marker(7), 7, {}),  # group offsets were reset
+        ({"t": 9}, marker(7), 9, {}),  # an operator skipped records
+        ({}, None, 3, {}),  # the first start begins at the log's start
+        ({"t": 0}, None, 3, {"t": 3}),  # retention removed what was not read
+        ({}, marker(1), 3, {"t": 2}),
     ],
 )
 def test_the_greater_of_offset_and_marker_wins(
-    committed: dict[str, int], marked: PositionMarker | None, expected: int
+    committed: dict[str, int], marked: PositionMarker | None, expected: int, lost: dict[str, int]
 ) -> None:
-    assert start_positions(committed, marked, {"t": (1, 20)}, CLUSTER, 0) == {"t": expected}
+    assert start_positions(committed, marked, {"t": (3, 20)}, CLUSTER, 0) == ({"t": expected}, lost)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,128 @@
+"""Looks at the cluster while a worker runs: topics that changed end it, a standstill starts it anew, and a
+Kafka that does not answer is a reason not to be ready.
+
+Every look has connections of its own: one that is silently dead must not be the judge of the others. Read
+next: `worker.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.agents.progress import StandstillWatch
+from streams.errors import NotifierError, StandstillError, TopicError
+from streams.kafka.admin import describe
+from streams.kafka.carrier import Carrier
+from streams.kafka.connection import client_options
+from streams.kafka.metadata import ClusterInfo
+from streams.kafka.partition_owner import INPUTS
+from streams.ops.metrics import Metrics
+from streams.settings import Settings
+from streams.wire.topics import TOPICS
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+LONGEST_ANSWER_S = 20.0
+
+
+class Watch:
+    """What a worker learns of the cluster beside its work.
+
+    Args:
+        expected: topics as they were at the start.
+        on_failure: called once with why the worker cannot go on like this.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        expected: ClusterInfo,
+        carrier: Carrier,
+        metrics: Metrics,
+        on_failure: Callable[[NotifierError], None],
+    ) -> None:
+        self._settings = settings
+        self._expected = expected
+        self._carrier = carrier
+        self._metrics = metrics
+        self._on_failure = on_failure
+        self._progress = StandstillWatch(2 * LOOK_S)
+        self._still: Mapping[int, float] = {}
+        self._is_away = False
+
+    def reasons(self) -> list[str]:
+        """Return why the worker is not ready, as far as this watch knows."""
+        told = [
+            f"partition number {number}: has stood still for {seconds:.0f} s with records before it"
+            for number, seconds in self._slow().items()
+        ]
+        return [*told, "Kafka does not answer"] if self._is_away else told
+
+    async def run(self) -> None:
+        """Look again and again, until something is found that ends the worker."""
+        last = monotonic()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                async with asyncio.timeout(LONGEST_ANSWER_S):
+                    present = await describe(self._settings)
+                    ends = await self._ends()
+            except (NotifierError, KafkaError, OSError, TimeoutError):
+                self._is_away = True  # the clients reconnect by themselves
+                last = monotonic()
+                continue
+            self._is_away = False
+            now = monotonic()
+            self._still = self._progress.look(now - last, self._carrier.standings(), ends)
+            last = now
+            self._metrics.stalled(len(self._slow()))
+            fault = self._changed_topic(present) or self._standstill()
+            if fault is not None:
+                self._on_failure(fault)
+                return
+
+    def _slow(self) -> dict[int, float]:
+        """Return what has stood still for half of what is allowed."""
+        limit_s = self._settings.stall_timeout_s / 2
+        return {number: seconds for number, seconds in self._still.items() if seconds >= limit_s}
+
+    def _standstill(self) -> StandstillError | None:
+        limit_s = self._settings.stall_timeout_s
+        over = sorted(number for number, seconds in self._still.items() if seconds >= limit_s)
+        if not over:
+            return None
+        return StandstillError(
+            f"partition numbers {over} have stood still for {limit_s} s with records before them; "
+            "this worker starts anew"
+        )
+
+    def _changed_topic(self, present: ClusterInfo) -> TopicError | None:
+        """Return why nothing more may be decided: keys have moved, or positions mean nothing any more."""
+        for topic in TOPICS:
+            before, now = self._expected.topics[topic.name], present.topics.get(topic.name)
+            if now is None or (now.topic_id, now.partitions) != (before.topic_id, before.partitions):
+                return TopicError(
+                    f"topic {topic.name} was deleted, created anew or given other partitions while this "
+                    "worker ran; nothing more is decided. Check it with `notifier doctor`."
+                )
+        return None
+
+    async def _ends(self) -> dict[tuple[str, int], int]:
+        """Return the last stable offset of every input that this worker owns."""
+        places = [TopicPartition(topic, number) for number in self._carrier.standings() for topic in INPUTS]
+        if not places:
+            return {}
+        consumer = AIOKafkaConsumer(
+            **client_options(self._settings), enable_auto_commit=False, isolation_level="read_committed"
+        )
+        try:
+            await consumer.start()
+            found = await consumer.end_offsets(places)
+        finally:
+            await consumer.stop()
+        return {(tp.topic, tp.partition): end for tp, end in found.items()}

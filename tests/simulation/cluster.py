@@ -1,0 +1,320 @@
+"""A Kafka of a few hundred lines: logs with transactions, epochs, group offsets, and a network that fails.
+
+What it knows of the protocol: InitProducerId bumps the epoch and aborts what is open; a request of an older
+epoch is fenced, whenever it arrives; a batch that comes twice is written once; EndTxn writes a marker to each
+partition and bumps the epoch (KIP-890, part 2); a transaction that stays open too long is aborted; committed
+reading ends at the first open transaction. Written from the protocol, not from the product.
+"""
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from random import Random
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFenced
+from aiokafka.record.memory_records import MemoryRecords
+
+from streams.kernel.record_batch import RecordBatch
+
+BASE_MS = 1_800_000_000_000
+LONGEST_TRANSACTION_S = 10.0
+LATEST_S = 20.0
+"""How late a request may arrive that its sender has given up."""
+LOST, LATE, UNANSWERED, TWICE, SLOW = 0.01, 0.01, 0.01, 0.01, 0.05
+MOST_RECORDS = 50
+
+Slot = tuple[str, int]
+Result = TypeVar("Result")
+
+
+class Client(Protocol):
+    """Who sends a request: while it is paused, answers wait."""
+
+    async def awake(self) -> None:
+        """Return once it runs."""
+
+
+CLIENT: contextvars.ContextVar[Client] = contextvars.ContextVar("client")
+
+
+class State(Enum):
+    """Of a transaction."""
+
+    OPEN = 1
+    COMMITTED = 2
+    ABORTED = 3
+
+
+@dataclass(eq=False)
+class Transaction:
+    """What was written together, and which offsets go with it."""
+
+    since_s: float
+    state: State = State.OPEN
+    slots: set[Slot] = field(default_factory=set)
+    offsets: dict[Slot, int] = field(default_factory=dict)
+
+
+class Entry(NamedTuple):
+    """A record, or the marker of a transaction's end."""
+
+    at_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    transaction: Transaction | None = None
+    is_marker: bool = False
+
+    @property
+    def is_readable(self) -> bool:
+        """Tell whether committed reading shows it."""
+        done = self.transaction is None or self.transaction.state is State.COMMITTED
+        return done and not self.is_marker
+
+
+@dataclass
+class Producer:
+    """A transactional id: its epoch, its open transaction, and the records that each partition has of it."""
+
+    epoch: int = -1
+    open: Transaction | None = None
+    written: dict[Slot, int] = field(default_factory=dict)
+
+
+class SimCluster:
+    """Everything that is shared and survives workers."""
+
+    def __init__(self, chance: Random, topics: Mapping[str, int]) -> None:
+        self.chance = chance
+        self.is_faulty = True
+        self.logs: dict[Slot, list[Entry]] = {
+            (topic, partition): [] for topic, count in topics.items() for partition in range(count)
+        }
+        self.offsets: dict[Slot, int] = {}
+        self.producers: dict[str, Producer] = {}
+        self.changed = asyncio.Event()
+
+    def now_ms(self) -> int:
+        """Return the time of day, in UTC milliseconds."""
+        return BASE_MS + int(asyncio.get_running_loop().time() * 1000)
+
+    def end(self, slot: Slot) -> int:
+        """Return where a log ends."""
+        return len(self.logs[slot])
+
+    def stable(self, slot: Slot) -> int:
+        """Return where committed reading ends."""
+        for offset, entry in enumerate(self.logs[slot]):
+            if entry.transaction is not None and entry.transaction.state is State.OPEN:
+                return offset
+        return len(self.logs[slot])
+
+    def append(self, slot: Slot, entry: Entry) -> int:
+        """Append to a log; return the offset."""
+        self.logs[slot].append(entry)
+        return len(self.logs[slot]) - 1
+
+    def finish(self, transaction: Transaction, state: State) -> None:
+        """End a transaction: its marker goes to every partition that it wrote to."""
+        transaction.state = state
+        for slot in sorted(transaction.slots):
+            self.append(slot, Entry(self.now_ms(), None, None, [], None, is_marker=True))
+        if state is State.COMMITTED:
+            self.offsets |= transaction.offsets
+
+    def read(self, slot: Slot, position: int, most: int = MOST_RECORDS) -> RecordBatch | None:
+        """Return committed records from `position` on; None when there is nothing new."""
+        end = min(self.stable(slot), position + most)
+        if end <= position:
+            return None
+        found = [(at, self.logs[slot][at]) for at in range(position, end) if self.logs[slot][at].is_readable]
+        return RecordBatch(
+            *slot,
+            [at for at, _ in found],
+            [one.at_ms for _, one in found],
+            [one.key for _, one in found],
+            [one.value for _, one in found],
+            [one.headers for _, one in found],
+            position,
+            end,
+        )
+
+    async def ask(self, apply: Callable[[], Result]) -> Result:
+        """Send a request and wait for its answer; both may go wrong, at any moment.
+
+        Raises:
+            KafkaConnectionError, KafkaTimeoutError: nobody knows whether it was done, or will be.
+        """
+        client, chance = CLIENT.get(), self.chance
+        fate = chance.random() if self.is_faulty else 1.0
+        there, back = self._delay(), self._delay()
+        if (fate := fate - LOST) < 0:
+            await asyncio.sleep(there)
+            raise KafkaConnectionError
+        if (fate := fate - LATE) < 0:
+            asyncio.get_running_loop().call_later(chance.uniform(0, LATEST_S), _in_vain, apply)
+            await asyncio.sleep(chance.uniform(0, 2))
+            raise KafkaTimeoutError
+        await asyncio.sleep(there)
+        result = apply()
+        if (fate := fate - TWICE) < 0:
+            _in_vain(apply)
+        self._tell()
+        await asyncio.sleep(back)
+        await client.awake()
+        if fate - UNANSWERED < 0:
+            raise KafkaConnectionError
+        return result
+
+    async def expire(self) -> None:
+        """Abort transactions that stay open for too long, for ever."""
+        while True:
+            await asyncio.sleep(1)
+            now = asyncio.get_running_loop().time()
+            for producer in self.producers.values():
+                open_ = producer.open
+                if open_ is not None and now - open_.since_s > LONGEST_TRANSACTION_S:
+                    self.abort(producer)
+                    producer.epoch += 1
+            self._tell()
+
+    def abort(self, producer: Producer) -> None:
+        """Abort what a producer has open."""
+        if producer.open is not None:
+            self.finish(producer.open, State.ABORTED)
+            producer.open = None
+
+    def _delay(self) -> float:
+        chance = self.chance
+        if self.is_faulty and chance.random() < SLOW:
+            return chance.uniform(0, 1)
+        return chance.uniform(0.0005, 0.005)
+
+    def _tell(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+class SimRequests:
+    """Stands where TransactionRequests stands: one producer's requests to the cluster."""
+
+    def __init__(self, cluster: SimCluster, transactional_id: str) -> None:
+        self._cluster = cluster
+        self._id = transactional_id
+        self._epoch = -1
+        self._sequences: dict[Slot, int] = {}
+
+    async def start(self) -> None:
+        """Fence every other user of the transactional id."""
+
+        def init() -> int:
+            producer = self._cluster.producers.setdefault(self._id, Producer())
+            self._cluster.abort(producer)
+            producer.epoch += 1
+            producer.written.clear()
+            return producer.epoch
+
+        self._epoch = await self._cluster.ask(init)
+
+    async def close(self) -> None:
+        """Do nothing: an open transaction is left to the next or to its time-out."""
+
+    async def add_partitions(self, slots: object) -> None:
+        """Do nothing: version 2."""
+
+    async def add_group(self, group_id: str) -> None:
+        """Do nothing: version 2."""
+
+    async def produce(self, batches: Any) -> dict[Slot, int]:
+        """Write batches, a request for those that can go together; return where they ended."""
+        ends: dict[Slot, int] = {}
+        queues: dict[Slot, list[Any]] = {}
+        for slot, batch in batches:
+            queues.setdefault(slot, []).append(batch)
+        while queues:
+            now = {slot: self._numbered(slot, queue.pop(0)) for slot, queue in queues.items()}
+            ends |= await self._cluster.ask(self._write(self._epoch, now))
+            queues = {slot: queue for slot, queue in queues.items() if queue}
+        return ends
+
+    async def commit_offsets(self, offsets: Mapping[Any, int], group_id: str) -> None:  # noqa: ARG002  # there is one
+        """Set the group's offsets with the transaction."""
+        epoch = self._epoch
+
+        def add() -> None:
+            wanted = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+            self._begun(epoch).offsets.update(wanted)
+
+        await self._cluster.ask(add)
+
+    async def commit(self) -> None:
+        """End the transaction, and take the next epoch."""
+        epoch = self._epoch
+
+        def end() -> int:
+            producer = self._checked(epoch)
+            if producer.open is None:
+                raise ProducerFenced
+            self._cluster.finish(producer.open, State.COMMITTED)
+            producer.open = None
+            producer.epoch += 1
+            producer.written.clear()
+            return producer.epoch
+
+        self._epoch = await self._cluster.ask(end)
+        self._sequences.clear()
+
+    def _numbered(self, slot: Slot, batch: Any) -> tuple[int, bytes]:
+        sequence = self._sequences.get(slot, 0)
+        self._sequences[slot] = sequence + batch.record_count()
+        batch._set_producer_state(1, 0, sequence)  # as the real client does
+        return sequence, bytes(batch._build())  # as above
+
+    def _write(self, epoch: int, batches: Mapping[Slot, tuple[int, bytes]]) -> Callable[[], dict[Slot, int]]:
+        def write() -> dict[Slot, int]:
+            transaction = self._begun(epoch)
+            written = self._checked(epoch).written
+            ends: dict[Slot, int] = {}
+            for slot, (sequence, data) in batches.items():
+                if written.get(slot, 0) == sequence:
+                    records = _records(data)
+                    written[slot] = sequence + len(records)
+                    transaction.slots.add(slot)
+                    for key, value, headers in records:
+                        entry = Entry(self._cluster.now_ms(), key, value, headers, transaction)
+                        ends[slot] = self._cluster.append(slot, entry) + 1
+            return ends
+
+        return write
+
+    def _checked(self, epoch: int) -> Producer:
+        producer = self._cluster.producers[self._id]
+        if producer.epoch != epoch:
+            raise ProducerFenced
+        return producer
+
+    def _begun(self, epoch: int) -> Transaction:
+        producer = self._checked(epoch)
+        if producer.open is None:
+            producer.open = Transaction(asyncio.get_running_loop().time())
+        return producer.open
+
+
+def _records(data: bytes) -> list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]:
+    found = []
+    records = MemoryRecords(data)
+    while records.has_next():
+        batch = records.next_batch()
+        found += [(one.key, one.value, list(one.headers)) for one in batch]
+    return found
+
+
+def _in_vain(apply: Callable[[], object]) -> None:
+    """Do what nobody waits for any more."""
+    try:
+        apply()
+    except ProducerFenced:
+        return
