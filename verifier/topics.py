@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from verifier import avro
 from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
@@ -21,6 +21,7 @@ SOURCE = re.compile(r"(.+)/(\d+)/(\d+)", re.ASCII)
 WAIT_S = 30.0
 CONNECT_S = 10.0
 POLL_S = 0.1
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 FETCH_RECORDS = 10_000
 
 
@@ -62,18 +63,29 @@ class Topics:
         starts = {}
         for partition in found.partitions:
             one = TopicPartition(topic, partition)
-            starts[partition] = self._consumer.get_watermark_offsets(one, timeout=WAIT_S)[0]
+            starts[partition] = self._watermarks(one)[0]
         return starts
 
     def ends(self, topics: tuple[str, ...]) -> dict[tuple[str, int], int]:
         """Return the high watermark of every partition of `topics`. Raises UnreachableError."""
         return {
-            (topic, partition): self._consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=WAIT_S
-            )[1]
+            (topic, partition): self._watermarks(TopicPartition(topic, partition))[1]
             for topic in topics
             for partition in self.starts(topic)
         }
+
+    def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
+        """Return where a partition starts and ends; ask again while it has no leader. Raises KafkaException."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            try:
+                start, end = self._consumer.get_watermark_offsets(place, timeout=WAIT_S)
+            except KafkaException as error:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+            else:
+                return start, end
 
     def read(self, topic: str, partitions: list[int]) -> Iterator[Message]:
         """Yield the committed records of `topic`, each partition in offset order. Raises UnreachableError."""

@@ -75,7 +75,7 @@ def _mutated(value: bytes, chance: Random) -> bytes:
 def _payloads() -> list[bytes]:
     """Return frames that made Avro libraries die or swell: endless nesting, and counts of nothing."""
     head = transaction(SUBJECTS[0], "head")[:5]
-    return [head + b"\x02" * 100_000, head + b"\xfe\xff\xff\xff\x0f\x00", head + b"\x00" * 1_000_000]
+    return [head + b"\x02" * 100_000, head + b"\xfe\xff\xff\xff\x0f\x00", head + b"\x00" * 900_000]
 
 
 def _events(chance: Random) -> list[Record]:
@@ -109,10 +109,7 @@ def test_damaged_frames_meet_their_fate_and_nobody_notices(stage: tuple[Cluster,
     met = wait_decided(at, len(records) + 2, 120)
     eventually(
         "the neighbour is told again",
-        lambda: (
-            {one["source_event_id"] for one in notifications(at) if one["key"] == NEIGHBOUR}
-            or "after" in [one["source_event_id"] for one in notifications(at)]
-        ),
+        lambda: "after" in [one["source_event_id"] for one in notifications(at)],
     )
     more_mb = worker.metric("process_resident_memory_bytes") / 1e6 - before_mb
     rejected = sum(count for reason, count in met.items() if reason.startswith("REJECT"))
