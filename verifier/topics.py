@@ -75,7 +75,7 @@ class Topics:
         }
 
     def _watermarks(self, place: TopicPartition) -> tuple[int, int]:
-        """Return where a partition starts and ends; ask again while it has no leader. Raises KafkaException."""
+        """Return where a partition starts and ends, once it has a leader. Raises KafkaException."""
         deadline = time.monotonic() + WAIT_S
         while True:
             try:

@@ -175,6 +175,9 @@ class PartitionTask:
             try:
                 await self._barrier()
                 await reach("after_barrier")
+                batches = self._owner.not_done(batches)  # a fold that failed may have acquired anew
+                if not batches:
+                    return
                 result = await self._owner.decide(batches)
                 await reach("after_decide")
                 await self._owner.commit(result, batches, self._records_left)
@@ -187,6 +190,9 @@ class PartitionTask:
                     batches = self._first_half(batches)
                 if not batches:
                     return
+            except FencedError:
+                self._put_back(batches)  # whoever owns it next in this process may be this task again
+                raise
 
     async def _barrier(self) -> None:
         """Fold every request that had been appended when the batch was taken.
@@ -225,6 +231,8 @@ class PartitionTask:
             except OutcomeUnknownError as error:
                 await patience.after(error)
                 await self._acquire()
+                if self._is_closing:
+                    return
                 continue  # fold() skips what the committed offset says is done
             for _ in batches:
                 self._requests.popleft()
@@ -273,10 +281,14 @@ class PartitionTask:
                 room -= len(head)
             if tail is not None:
                 rest.append(tail)
-        for batch in reversed(rest):
+        self._put_back(rest)
+        return kept
+
+    def _put_back(self, batches: list[RecordBatch]) -> None:
+        """Queue what was taken again, before what came after it."""
+        for batch in reversed(batches):
             self._events[batch.topic].appendleft(batch)
             self._pending += len(batch)
-        return kept
 
     def _take(self) -> list[RecordBatch]:
         """Take up to batch_max_records, topics in their fixed order, each in offset order.

@@ -1,7 +1,9 @@
 """The worker processes of a run, its broker and the way between them, and what is done to each."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +20,9 @@ MOST_WORKERS = 5
 READY_S = 90.0
 STRIKE_LIMIT_S = 30.0
 MOST_HITS = 5
-RARE_POINTS = ("acquired", "restore", "on_revoke")
-"""Passed once in a while: a worker that should die at the fifth time might never."""
+RARE_POINTS = {"acquired": 1, "restore": 1, "on_revoke": 2}
+"""Passed once in a while, `on_revoke` also when a worker joins: the time at which to die there."""
+JOINED_S = 10.0
 
 
 class Crew:
@@ -105,14 +108,14 @@ class Crew:
         """Put a worker in another's place that kills itself at the fault's crash point."""
         point, victim = fault.kind.split()[1], self._victim(fault)
         self.exits.append(victim.terminate(DRAIN_LIMIT_S))
-        nth = 1 + int(fault.chance * MOST_HITS) if point not in RARE_POINTS else 1
+        nth = RARE_POINTS.get(point) or 1 + int(fault.chance * MOST_HITS)
         dying = self._start(failpoints=f"{point}:kill:nth={nth}")
         self.workers[self.workers.index(victim)] = dying
-        if point == "on_revoke":
-            dying.wait_ready(READY_S)
-            self.workers.append(self._start())
+        if point == "on_revoke":  # the next to join takes something away from it
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                dying.ended(JOINED_S)
+            self._replace(dying)
             assert dying.ended(READY_S) == -signal.SIGKILL
-            self.workers.remove(dying)
         else:
             assert dying.ended(READY_S) == -signal.SIGKILL
             self._replace(dying)

@@ -161,6 +161,7 @@ class SimWorker:
         self._context.run(CLIENT.set, self)
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self._reader = _Reader(cluster)
+        self._rebalance = asyncio.Lock()
         self._connections = SimConnections(cluster, partitions)
         self.is_member = True
         self.failure: BaseException | None = None
@@ -195,6 +196,10 @@ class SimWorker:
             task.cancel()
 
     async def _own(self, numbers: list[int]) -> None:
+        async with self._rebalance:
+            await self._rebalanced(numbers)
+
+    async def _rebalanced(self, numbers: list[int]) -> None:
         await self.awake()
         self._reader.end_all()
         await self.carrier.revoke()
