@@ -155,6 +155,7 @@ class PartitionOwner:
             committed = await self._shared.offsets.committed(INPUTS, self.partition)
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
+            await self._producer.close()  # nothing may be committed on a state that was not read back
             raise OutcomeUnknownError(f"{type(error).__name__} while restoring; trying again") from error
         marker = self._store.marker
         start = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
