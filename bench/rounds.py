@@ -84,22 +84,21 @@ def run_round(contender: Contender, stage: Stage, plan: Plan, judge: Judge, show
     process = start(contender, stage)
     meter = Meter(process.pid)
     try:
-        startup_s, first, last, fault = _watch(contender, stage, plan, process, meter, show)
+        startup_s, first, last, is_cut, fault = _watch(contender, stage, plan, process, meter, show)
     except psutil.NoSuchProcess:
-        startup_s, first, last, fault = 0.0, Mark(0, 0, 0), Mark(0, 0, 0), "it ended"
+        startup_s, first, last, is_cut, fault = 0.0, Mark(0, 0, 0), Mark(0, 0, 0), False, "it ended"
     finally:
         stop(process)
     faults = [] if contender.is_floor else _judged(contender, stage, judge)
     if fault:
         faults.insert(0, f"{fault}:\n{log_tail(contender, stage)}")
-    wanted = timed_events(contender, plan)
     return Round(
         events=last.events - first.events,
         seconds=last.at - first.at,
         cpu_seconds=last.cpu_s - first.cpu_s,
         peak_rss_mb=meter.peak_rss_mb,
         startup_s=startup_s,
-        is_cut=last.events - first.events < wanted * 0.9,
+        is_cut=is_cut,
         faults=tuple(faults),
     )
 
@@ -125,21 +124,24 @@ def timed_events(contender: Contender, plan: Plan) -> int:
 
 def _watch(
     contender: Contender, stage: Stage, plan: Plan, process: Popen[bytes], meter: Meter, show: Show
-) -> tuple[float, Mark, Mark, str]:
-    """Poll the committed offsets until the window is full; return start-up, the window's ends, and a fault.
+) -> tuple[float, Mark, Mark, bool, str]:
+    """Poll the committed offsets until the window is full.
+
+    Return start-up, the window's ends, whether the time limit cut it, and a fault.
+
 
     Both ends are moments at which the committed offsets had just moved, so that one that commits rarely
     is not charged for the wait until the next commit.
     """
     began = moved_at = time.monotonic()
     warmup, timed = warmup_events(contender, plan), timed_events(contender, plan)
-    startup_s, first, last = 0.0, None, Mark(began, 0, 0.0)
+    startup_s, first, last, is_cut = 0.0, None, Mark(began, 0, 0.0), False
     while last.events < plan.events and (first is None or last.events - first.events < timed):
         time.sleep(POLL_S)
         events = stage.cluster.progress(contender.group, BANK_TRANSACTIONS)
         now, cpu_s = time.monotonic(), meter.sample()
         if process.poll() is not None:
-            return startup_s, first or last, last, "it ended"
+            return startup_s, first or last, last, False, "it ended"
         if events > last.events:
             moved_at = now
             startup_s = startup_s or now - began
@@ -148,8 +150,8 @@ def _watch(
                 first = last
             show(contender.name, events, warmup + timed)
         elif now - moved_at > STALL_S:
-            return startup_s, first or last, last, f"no progress in {STALL_S:.0f} s"
-        if startup_s and now - began - startup_s > plan.limit_s:
+            return startup_s, first or last, last, False, f"no progress in {STALL_S:.0f} s"
+        if is_cut := bool(startup_s) and now - began - startup_s > plan.limit_s:
             break
     fault = "" if first else "the time limit came before the end of the warm-up"
-    return startup_s, first or last, last, fault
+    return startup_s, first or last, last, is_cut, fault

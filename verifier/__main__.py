@@ -62,7 +62,9 @@ def _invariants(options: argparse.Namespace) -> int:
     inputs, outputs = (*EVENT_TOPICS, REQUESTS), (DELIVERY, DECISIONS, DEAD_LETTERS, *STATE_TOPICS)
     after = standing(options.kafka, options.group, inputs, outputs, kafka_options())
     live = read_notes(options.live) if options.live else None
-    found = check(recording, report, after, live, is_exactly_once=options.guarantee == "exactly_once")
+    pauses = json.loads(options.pauses.read_text(encoding="ascii")) if options.pauses else []
+    is_exactly_once = options.guarantee == "exactly_once"
+    found = check(recording, report, after, live, is_exactly_once=is_exactly_once, pauses=pauses)
     if options.canaries:
         texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in options.texts}
         words = options.canaries.read_text(encoding="utf-8").splitlines()
@@ -121,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     invariants = checks.add_parser("invariants", help="I1 to I11: everything decided again, and compared")
     invariants.add_argument("--group", default="notifier", help="the worker's app id")
     invariants.add_argument("--live", type=Path, metavar="FILE", help="notes of `follow`, for I3")
+    invariants.add_argument(
+        "--pauses", type=Path, metavar="FILE", help="JSON list of [from, to] in UTC ms: not counted for I5"
+    )
     invariants.add_argument(
         "--canaries",
         type=Path,

@@ -9,7 +9,7 @@ model. Read next: `standing.py`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -87,16 +87,18 @@ def check(
     *,
     is_exactly_once: bool = True,
     floors: list[Floor] | None = None,
+    pauses: Sequence[tuple[int, int]] = (),
 ) -> list[Invariant]:
     """Check I1 to I11, those that the recording allows.
 
     Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat
     for a fault is left out then, I2, I4, I6, I7 and I8. `floors` are a driver's notes of which requests were
-    acknowledged before which events were sent: what was not folded by then is a fault, of I4.
+    acknowledged before which events were sent: what was not folded by then is a fault, of I4. `pauses` are
+    when a fault lasted, from and to, in UTC milliseconds: they do not count for I5.
     """
     found = [
         fates(conservation),
-        revocations(recording),
+        revocations(recording, pauses),
         offsets(recording, standing, may_repeat=not is_exactly_once),
         endings(standing),
         states(recording, standing),
@@ -145,8 +147,11 @@ def of_model(recording: Recording, outcome: Outcome) -> list[Invariant]:
     return [more, less, other]
 
 
-def revocations(recording: Recording) -> Invariant:
-    """I5, by the broker's clock alone: both topics are stamped when a record is appended."""
+def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) -> Invariant:
+    """I5, by the broker's clock alone: both topics are stamped when a record is appended.
+
+    A fault's time is not counted: who is stopped between decision and write can do nothing.
+    """
     found, reader = Invariant("I5"), Reader(load_schema("consent_request"))
     changes: dict[str, list[tuple[int, str | None, bool]]] = defaultdict(list)
     for partition, requests in recording.requests.items():
@@ -170,7 +175,7 @@ def revocations(recording: Recording) -> Invariant:
                 ended = (at if ended is None else ended) if is_end else None
         found.checked += 1
         if ended is not None:
-            delays.append(one.appended - ended)
+            delays.append(one.appended - ended - _overlap(pauses, ended, one.appended))
             if delays[-1] > REVOCATION_BOUND_MS:
                 found.violations.append(f"{one.place}: appended {delays[-1]} ms after a revocation")
     delays.sort()
@@ -181,6 +186,11 @@ def revocations(recording: Recording) -> Invariant:
         "bound_ms": REVOCATION_BOUND_MS,
     }
     return found
+
+
+def _overlap(pauses: Iterable[tuple[int, int]], start: int, end: int) -> int:
+    """Return how much of a span lies within the longest of the pauses that it meets."""
+    return max((min(until, end) - max(since, start) for since, until in pauses if until > start), default=0)
 
 
 def order(sent: Iterable[Sent]) -> Invariant:

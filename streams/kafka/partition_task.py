@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from time import process_time
 from typing import NamedTuple, Self
 
 from aiokafka.errors import KafkaError
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
+LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
 
@@ -43,6 +45,23 @@ class Standing(NamedTuple):
     def has_not_moved(self, since: Self) -> bool:
         """Tell whether nothing was read or decided between the two."""
         return (self.restored, self.reached) == (since.restored, since.reached)
+
+
+class _Moment(NamedTuple):
+    """A moment, by the clock and by the processor time of this process, in seconds."""
+
+    clock_s: float
+    processor_s: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return the present."""
+        return cls(asyncio.get_running_loop().time(), process_time())
+
+    def has_slept(self) -> bool:
+        """Tell whether the process neither worked nor waited for itself since: it was paused, or starved."""
+        now = self.now()
+        return now.clock_s - self.clock_s - (now.processor_s - self.processor_s) > LONGEST_SLEEP_S
 
 
 class Patience:
@@ -171,15 +190,20 @@ class PartitionTask:
             await self._fold_arrived()
             return
         patience = Patience(self._owner.partition)
+        is_again = False
         while not self._is_closing:
             try:
                 await self._barrier()
+                asked = _Moment.now()
                 await reach("after_barrier")
                 batches = self._owner.not_done(batches)  # a fold that failed may have acquired anew
                 if not batches:
                     return
                 result = await self._owner.decide(batches)
                 await reach("after_decide")
+                if asked.has_slept() and not is_again:  # consents may have been withdrawn meanwhile
+                    is_again = True
+                    continue
                 await self._owner.commit(result, batches, self._records_left)
                 return
             except OutcomeUnknownError as error:

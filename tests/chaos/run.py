@@ -26,7 +26,11 @@ from tests.model.waiting import wait_until_decided
 
 PARTITIONS = 8
 EVENTS_PER_S = 300
-LEAD_S, TAIL_S = 3.0, 3.0
+LEAST_LEAD_S = 3.0
+LEAD = 0.08
+"""Of the time that the plan takes: the first and the last fault must meet work in flight."""
+USUAL_FAULT_S = 8.0
+HOLDING = ("pause", "net", "broker_pause", "broker_kill", "broker_terminate")
 LONGEST_S = 1_500
 DECIDED_S = 120.0
 MOST_RACES = 2  # times those wanted: not every event comes in time
@@ -64,7 +68,9 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
             crew.end()
             reader.terminate()
             reader.wait(120)
-            found = _judge(at, guarantee, notes, total, crew.exits)
+            pauses = home / "pauses.json"
+            pauses.write_text(json.dumps(_pauses(faults)), encoding="ascii")
+            found = _judge(at, guarantee, notes, pauses, total, crew.exits)
             found |= _races(at, outcome)
             found["takeovers_s"] = _takeovers(at, faults)
     for fault in faults:
@@ -113,7 +119,9 @@ def _strike(
     """Let events flow, do what is planned, and return each fault with how far the events were."""
     faults: list[dict[str, Any]] = []
     with Load(at, EVENTS_PER_S, EVENTS_PER_S * LONGEST_S, stream.make) as load:
-        time.sleep(LEAD_S)
+        plan_s = sum(fault.after_s + max(fault.lasts_s, USUAL_FAULT_S) for fault in planned)
+        lead_s = max(LEAST_LEAD_S, LEAD * plan_s)
+        time.sleep(lead_s)
         for fault in planned:
             time.sleep(fault.after_s)
             acknowledged = load.acknowledged
@@ -121,7 +129,7 @@ def _strike(
             crew.settle()
             faults.append({"type": "fault", **done, "acknowledged": acknowledged})
             _progress(f"{len(faults)} of {len(planned)} faults, {load.acknowledged} records")
-        time.sleep(TAIL_S)
+        time.sleep(lead_s)
         return faults, load.finish()
 
 
@@ -131,10 +139,18 @@ def _progress(text: str) -> None:
         sys.stderr.flush()
 
 
-def _judge(at: Cluster, guarantee: str, notes: Path, total: int, exits: list[int]) -> dict[str, Any]:
+def _pauses(faults: list[dict[str, Any]]) -> list[list[int]]:
+    """Return when processes were stopped or connections harmed: it does not count for revocations."""
+    held = [fault for fault in faults if fault["kind"].split()[0] in HOLDING]
+    return [[fault["at_ms"], fault["at_ms"] + fault["lasted_ms"]] for fault in held]
+
+
+def _judge(
+    at: Cluster, guarantee: str, notes: Path, pauses: Path, total: int, exits: list[int]
+) -> dict[str, Any]:
     command = [
         sys.executable, "-m", "verifier", "invariants", "--kafka", at.bootstrap, "--guarantee", guarantee,
-        "--live", str(notes), "--json",
+        "--live", str(notes), "--pauses", str(pauses), "--json",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     if not done.stdout:

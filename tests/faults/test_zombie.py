@@ -3,6 +3,7 @@
 Run with -s for the figures.
 """
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.timeout(150)
 
 USER = "user-1"
 REVOKED = "revoked"
+PAUSE_S = 1.5
 REFUSALS = (
     "another worker owns this partition number now",
     "in a transaction; reading back",  # the broker had closed its connections: nothing was committed either
@@ -74,6 +76,25 @@ def test_revocation_stands_when_a_zombie_wakes_up(at: Cluster, tmp_path: Path, g
             assert _is_refused(zombie)
             figures(f"{guarantee}: the zombie's write was refused, the revocation of {subject} stands")
             assert [zombie.terminate(), owner.terminate()] == [0, 0]
+
+
+def test_a_pause_between_barrier_and_decision_does_not_outrun_a_revocation(
+    at: Cluster, tmp_path: Path
+) -> None:
+    """Shorter than the session: nobody takes its partitions, and it goes on where it was."""
+    subject = "paused:1"
+    with Worker(at.bootstrap, tmp_path / "pauses.log", failpoints="after_barrier:stop:nth=1") as worker:
+        worker.wait_ready()
+        acknowledged(at.producer(), "consent.requests", [(subject, request(subject, "GRANT", USER))])
+        eventually("the grant is folded", lambda: _history(at, subject))
+        event = sent(at.producer(), [Record("bank.transactions", subject, transaction(subject, "e"))])[0]
+        eventually("it stops after the barrier", worker.is_stopped)
+        acknowledged(at.producer(), "consent.requests", [(subject, request(subject, "REVOKE", USER))])
+        time.sleep(PAUSE_S)
+        worker.wake()
+        eventually("the event is decided", lambda: event in fates(at))
+        assert fates(at)[event] == ["SUPPRESS REVOKED"]
+        assert worker.terminate() == 0
 
 
 def _is_refused(zombie: Worker) -> bool:
