@@ -101,9 +101,9 @@ class Settings:
     )
     drain_timeout_s: int = _setting(
         20,
-        "Longest time from SIGTERM to the end; after three quarters, work is abandoned.",
+        "Longest time from SIGTERM to the end; after half of it, work is abandoned.",
         unit="s",
-        low=0,
+        low=5,
         high=3_600,
     )
 
@@ -117,11 +117,11 @@ class Settings:
     dead_letter_percent: int = _setting(
         50,
         "A worker stops when more of its last records went to dead letters; 100: never.",
-        unit="%",
+        unit="percent",
         low=1,
         high=100,
     )
-    dead_letter_window: int = _setting(
+    dead_letter_window_records: int = _setting(
         100_000,
         "How many of the last records that share is of; before there are as many, nothing stops.",
         unit="records",

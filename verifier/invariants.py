@@ -190,7 +190,8 @@ def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) ->
 
 def _overlap(pauses: Iterable[tuple[int, int]], start: int, end: int) -> int:
     """Return how much of a span lies within the longest of the pauses that it meets."""
-    return max((min(until, end) - max(since, start) for since, until in pauses if until > start), default=0)
+    met = [pause for pause in pauses if pause[1] > start and pause[0] < end]
+    return max((min(until, end) - max(since, start) for since, until in met), default=0)
 
 
 def order(sent: Iterable[Sent]) -> Invariant:

@@ -13,6 +13,9 @@ from verifier.recording import Recording
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: \d+)?", re.ASCII)
 LABEL = re.compile(r'(\w+)="([^"]*)"', re.ASCII)
 NO_REASON = "NONE"
+Key = tuple[str, ...]
+UNKNOWN: Key = ("unknown outcome",)
+COUNTED = {"notifier_notifications_total": "notification", "notifier_dead_letters_total": "dead letter"}
 
 
 def personal_data(recording: Recording, canaries: Iterable[str], texts: Mapping[str, str]) -> Invariant:
@@ -33,25 +36,14 @@ def personal_data(recording: Recording, canaries: Iterable[str], texts: Mapping[
 def accounting(recording: Recording, pages: Iterable[str]) -> Invariant:
     """I15: what all workers counted in all their lives is what the topics hold.
 
-    `pages` are the last `/metrics` of each; a worker that was killed has none, so nothing can be said then.
+    `pages` are the last `/metrics` of each; a worker that was killed has none, so nothing can be said then,
+    nor where a commit got no answer: it may count, and its worker did not.
     """
-    counted = Counter[tuple[str, ...]]()
-    for page in pages:
-        for name, labels, value in _samples(page):
-            if name == "notifier_records_total":
-                counted["record", labels["fate"], labels["reason"]] += int(value)
-            elif name == "notifier_notifications_total":
-                counted["notification",] += int(value)
-            elif name == "notifier_dead_letters_total":
-                counted["dead letter",] += int(value)
-    there = Counter[tuple[str, ...]]()
-    for batches in recording.batches.values():
-        for batch in batches:
-            for entry in batch["counts"]:
-                there["record", entry["fate"], entry["reason"] or NO_REASON] += entry["count"]
-    there["notification",] = len(recording.sent)
-    there["dead letter",] = len(recording.dead_letters)
-    found = Invariant("I15")
+    counted = _counted(pages)
+    unknown = counted.pop(UNKNOWN, 0)
+    if unknown:
+        return Invariant("I15", figures={"unknown_outcomes": unknown})
+    found, there = Invariant("I15"), _there(recording)
     for key in sorted(counted.keys() | there.keys()):
         found.checked += 1
         if counted[key] != there[key]:
@@ -59,6 +51,30 @@ def accounting(recording: Recording, pages: Iterable[str]) -> Invariant:
                 f"{' '.join(key)}: {counted[key]} on /metrics, {there[key]} in the topics"
             )
     return found
+
+
+def _counted(pages: Iterable[str]) -> Counter[Key]:
+    counted = Counter[Key]()
+    for page in pages:
+        for name, labels, value in _samples(page):
+            if name == "notifier_records_total":
+                counted["record", labels["fate"], labels["reason"]] += int(value)
+            elif name == "notifier_transactions_total" and labels["outcome"] == "unknown":
+                counted[UNKNOWN] += int(value)
+            elif name in COUNTED:
+                counted[(COUNTED[name],)] += int(value)
+    return counted
+
+
+def _there(recording: Recording) -> Counter[Key]:
+    there = Counter[Key]()
+    for batches in recording.batches.values():
+        for batch in batches:
+            for entry in batch["counts"]:
+                there["record", entry["fate"], entry["reason"] or NO_REASON] += entry["count"]
+    there[("notification",)] = len(recording.sent)
+    there[("dead letter",)] = len(recording.dead_letters)
+    return there
 
 
 def _headers(recording: Recording) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,10 @@ class StandstillWatch:
         self._longest_look_s = longest_look_s
         self._seen: dict[int, _Seen] = {}
 
+    def forget(self) -> None:
+        """Begin anew: what happened meanwhile is not known."""
+        self._seen = {}
+
     def look(
         self, elapsed_s: float, standings: Mapping[int, Standing], ends: Mapping[tuple[str, int], int]
     ) -> dict[int, float]:

@@ -17,6 +17,8 @@ import faust
 
 log = logging.getLogger(__name__)
 
+STARTED_ANEW = "STARTED_ANEW_BY_NOTIFIER"
+"""Environment variable of a process that took an earlier one's place: nobody waits for its exit code."""
 FAILED = 1
 SIGNALLED = 128  # plus the signal's number, as shells have it
 
@@ -36,6 +38,7 @@ def _leave(_number: int, _frame: object) -> NoReturn:
 
 def start_anew() -> NoReturn:
     """Replace this process by a new one with the same arguments and environment."""
+    os.environ[STARTED_ANEW] = "1"
     logging.shutdown()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - our own command line
 
@@ -58,17 +61,32 @@ class DrainingWorker(faust.Worker):
     def _schedule_shutdown(self, signal: signal.Signals) -> None:  # mode's name
         if self._signal_stop_time:
             log.warning("told to stop again: ending at once")
-            self._end_now(SIGNALLED + signal)
+            self.end_now(SIGNALLED + signal)
         super()._schedule_shutdown(signal)
         self.loop.call_later(self.drain_timeout_s, self._give_up)
 
     def _give_up(self) -> None:
-        log.error(
-            "not stopped within %g s: ending at once; what was open is decided again", self.drain_timeout_s
-        )
-        self._end_now(FAILED)
+        self.tell_it_hangs(self.drain_timeout_s)
+        self.end_now(FAILED)
 
     @staticmethod
-    def _end_now(code: int) -> NoReturn:
+    def tell_it_hangs(timeout_s: float) -> None:
+        """Say that the process ends at once, and what that means."""
+        log.error("not stopped within %g s: ending at once; what was open is decided again", timeout_s)
+
+    @property
+    def is_told_to_stop(self) -> bool:
+        """Tell whether a signal came."""
+        return bool(self._signal_stop_time)
+
+    def start_anew_unless_told_to_stop(self) -> NoReturn:
+        """Replace the process, whatever of it still runs; end it if that is what was asked for."""
+        if self.is_told_to_stop:
+            self.end_now(FAILED)
+        start_anew()
+
+    @staticmethod
+    def end_now(code: int) -> NoReturn:
+        """End the process at once."""
         logging.shutdown()
         os._exit(code)

@@ -6,6 +6,7 @@ next: `worker.py`.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 LONGEST_ANSWER_S = 20.0
+RETRYING_FACTOR = 5  # of the stall timeout, where the task knows and tells what is wrong
 
 
 class Watch:
@@ -68,23 +70,29 @@ class Watch:
         last = monotonic()
         while True:
             await asyncio.sleep(LOOK_S)
-            try:
-                async with asyncio.timeout(LONGEST_ANSWER_S):
-                    present = await describe(self._settings)
-                    ends = await self._ends()
-            except (NotifierError, KafkaError, OSError, TimeoutError):
-                self._is_away = True  # the clients reconnect by themselves
-                last = monotonic()
-                continue
-            self._is_away = False
+            fault: NotifierError | None = await self._changed_topic()
             now = monotonic()
-            self._still = self._progress.look(now - last, self._carrier.standings(), ends)
+            if fault is None and await self._has_looked(now - last):
+                fault = self._standstill()
             last = now
-            self._metrics.stalled(len(self._slow()))
-            fault = self._changed_topic(present) or self._standstill()
             if fault is not None:
                 self._on_failure(fault)
                 return
+
+    async def _has_looked(self, elapsed_s: float) -> bool:
+        """Look at the progress of what is owned; False, and nothing is known, where the ends are not."""
+        ends = None
+        if not self._is_away:
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                async with asyncio.timeout(LONGEST_ANSWER_S):
+                    ends = await self._ends()
+        if ends is None:
+            self._progress.forget()
+            self._still = {}
+        else:
+            self._still = self._progress.look(elapsed_s, self._carrier.standings(), ends)
+        self._metrics.stalled(len(self._slow()))
+        return ends is not None
 
     def _slow(self) -> dict[int, float]:
         """Return what has stood still for half of what is allowed."""
@@ -93,16 +101,29 @@ class Watch:
 
     def _standstill(self) -> StandstillError | None:
         limit_s = self._settings.stall_timeout_s
-        over = sorted(number for number, seconds in self._still.items() if seconds >= limit_s)
+        standings = self._carrier.standings()
+        over = sorted(
+            number
+            for number, seconds in self._still.items()
+            if number in standings
+            and seconds >= limit_s * (RETRYING_FACTOR if standings[number].is_retrying else 1)
+        )
         if not over:
             return None
         return StandstillError(
-            f"partition numbers {over} have stood still for {limit_s} s with records before them; "
+            f"partition numbers {over} have stood still for {limit_s} s and more with records before them; "
             "this worker starts anew"
         )
 
-    def _changed_topic(self, present: ClusterInfo) -> TopicError | None:
+    async def _changed_topic(self) -> TopicError | None:
         """Return why nothing more may be decided: keys have moved, or positions mean nothing any more."""
+        try:
+            async with asyncio.timeout(LONGEST_ANSWER_S):
+                present = await describe(self._settings)
+        except (NotifierError, KafkaError, OSError, TimeoutError):
+            self._is_away = True  # the clients reconnect by themselves
+            return None
+        self._is_away = False
         for topic in TOPICS:
             before, now = self._expected.topics[topic.name], present.topics.get(topic.name)
             if now is None or (now.topic_id, now.partitions) != (before.topic_id, before.partitions):

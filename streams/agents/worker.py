@@ -7,16 +7,23 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 
 from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
-from streams.agents.stopping import DrainingWorker, leave_on_signals, start_anew
+from streams.agents.stopping import FAILED, STARTED_ANEW, DrainingWorker, leave_on_signals, start_anew
 from streams.agents.watch import Watch
 from streams.core.policy import Policy, make_policy
-from streams.errors import ConfigurationError, NotifierError, StandstillError, TopicError
+from streams.errors import (
+    ConfigurationError,
+    KafkaUnreachableError,
+    NotifierError,
+    StandstillError,
+    TopicError,
+)
 from streams.kafka import closed_connections, compression, record_batches
 from streams.kafka.admin import require_topics
 from streams.kafka.metadata import ClusterInfo
@@ -29,6 +36,7 @@ from streams.wire.topics import CONSENT_REQUESTS, TOPICS
 
 log = logging.getLogger(__name__)
 
+RETRY_S = 2.0
 GC_THRESHOLDS = (100_000, 50, 100)  # a batch makes many objects and no cycles: collecting often is wasted
 
 
@@ -54,7 +62,7 @@ def run_worker(settings: Settings, choose: Callable[[str], Path] = choose_path) 
         handler.addFilter(_is_no_cancellation)
         handler.addFilter(Repeats())
     leave_on_signals()
-    cluster = asyncio.run(require_topics(settings, [topic.name for topic in TOPICS]))
+    cluster = _topics(settings)
     _check_partitions(cluster)
     _make_this_process_a_worker()
     reason = asyncio.run(_serve(settings, cluster, choose))
@@ -62,6 +70,22 @@ def run_worker(settings: Settings, choose: Callable[[str], Path] = choose_path) 
         log.error("%s", reason.message)
         start_anew()
     return _exit_code(reason)
+
+
+def _topics(settings: Settings) -> ClusterInfo:
+    """Return the cluster and its topics; a worker that started anew waits for a Kafka that is away.
+
+    Raises:
+        NotifierError: no Kafka answers, or topics are missing.
+    """
+    while True:
+        try:
+            return asyncio.run(require_topics(settings, [topic.name for topic in TOPICS]))
+        except KafkaUnreachableError as error:
+            if STARTED_ANEW not in os.environ:
+                raise
+            log.warning("%s", error.message)
+            time.sleep(RETRY_S)
 
 
 def _make_this_process_a_worker() -> None:
@@ -119,7 +143,7 @@ async def _serve(
 
     def failed(error: NotifierError) -> None:
         if isinstance(error, StandstillError):  # what stands still may not stop either
-            loop.call_later(settings.drain_timeout_s, start_anew)
+            loop.call_later(2 * settings.drain_timeout_s, worker.start_anew_unless_told_to_stop)
         app.add_future(app.crash(error))
 
     watch = Watch(settings, cluster, app.carrier, metrics, failed)
@@ -130,14 +154,34 @@ async def _serve(
     worker.drain_timeout_s = settings.drain_timeout_s
     worker.spinner = None
     watching = asyncio.create_task(watch.run(), name="watch")
+    watching.add_done_callback(lambda task: _pass_on(task, app))
     try:
         await worker.start_unless_told_to_stop()
         await worker.wait_until_stopped()
     finally:
         watching.cancel()
-        await _stop(worker)
+        await _stop_in_time(worker, app, settings.drain_timeout_s)
         await ops.stop()
-    return app.crash_reason or worker.crash_reason
+    reason = app.crash_reason or worker.crash_reason
+    return None if worker.is_told_to_stop and isinstance(reason, StandstillError) else reason
+
+
+def _pass_on(watching: "asyncio.Task[None]", app: NotifierApp) -> None:
+    """End a worker that nobody watches any more."""
+    if not watching.cancelled() and (error := watching.exception()) is not None:
+        app.add_future(app.crash(error))
+
+
+async def _stop_in_time(worker: DrainingWorker, app: NotifierApp, timeout_s: float) -> None:
+    """Stop; what does not stop is ended, or replaced if it stood still."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _stop(worker)
+    except TimeoutError:
+        worker.tell_it_hangs(timeout_s)
+        if isinstance(app.crash_reason, StandstillError):
+            worker.start_anew_unless_told_to_stop()
+        worker.end_now(FAILED)
 
 
 def _kernel(settings: Settings, choose: Callable[[str], Path]) -> Path:

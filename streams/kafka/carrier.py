@@ -25,7 +25,7 @@ from streams.wire.topics import EVENT_TOPICS
 
 log = logging.getLogger(__name__)
 
-DRAIN_SHARE = 0.75  # of the drain time for work in flight; the rest is for leaving the group
+DRAIN_SHARE = 0.5  # of the drain time for work in flight; the rest is for leaving the group
 OFFSETS_DEADLINE_S = 2.0  # without them the next owner goes on from the position markers
 
 

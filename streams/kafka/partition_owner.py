@@ -68,7 +68,7 @@ class Connections:
         self.requests = ConsentReader(settings)
         self.offsets = GroupOffsets(settings)
         self.turn = asyncio.Lock()
-        self.breaker = DeadLetterBreaker(settings.dead_letter_percent, settings.dead_letter_window)
+        self.breaker = DeadLetterBreaker(settings.dead_letter_percent, settings.dead_letter_window_records)
 
     async def start(self) -> None:
         """Connect all of them."""

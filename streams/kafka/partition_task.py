@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from time import process_time
 from typing import NamedTuple, Self
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.errors import FencedError, OutcomeUnknownError
 from streams.failpoints import reach
@@ -27,12 +27,14 @@ PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
+REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
 
 class Standing(NamedTuple):
     """Where a partition number stands.
 
+    `is_retrying`: something failed, is told and tried again, which a restart would hardly do better.
     `reached` has the next offsets of all inputs, `restored` all that was ever read back; `readable` are the
     topics whose records it could take now: at the barrier, events wait for consent requests by design.
     """
@@ -41,6 +43,7 @@ class Standing(NamedTuple):
     restored: int
     reached: Mapping[str, int]
     readable: tuple[str, ...]
+    is_retrying: bool = False
 
     def has_not_moved(self, since: Self) -> bool:
         """Tell whether nothing was read or decided between the two."""
@@ -65,17 +68,38 @@ class _Moment(NamedTuple):
 
 
 class Patience:
-    """Waits after failures, longer each time. It never ends: a Kafka that is away comes back."""
+    """Waits after failures, longer each time.
+
+    A Kafka that is away comes back, however long it takes; what it refuses for good is passed on in the end.
+    """
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
+        self._refused_since: float | None = None
         self.failures = 0
 
     async def after(self, error: OutcomeUnknownError) -> None:
-        """Wait before the next try."""
+        """Wait before the next try.
+
+        Raises:
+            OutcomeUnknownError: `error`, when Kafka has refused for REFUSED_S, not having been away.
+        """
+        now = asyncio.get_running_loop().time()
+        if not _is_refusal(error):
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = now
+        elif now - self._refused_since > REFUSED_S:
+            raise error
         log.warning("partition number %d: %s", self._partition, error)
         await asyncio.sleep(min(FIRST_BACKOFF_S * 2**self.failures, LONGEST_BACKOFF_S))
         self.failures += 1
+
+
+def _is_refusal(error: OutcomeUnknownError) -> bool:
+    """Tell whether Kafka answered, and trying again will not help: rights, limits, settings."""
+    cause = error.__cause__
+    return isinstance(cause, KafkaError) and not cause.retriable and not isinstance(cause, KafkaTimeoutError)
 
 
 class PartitionTask:
@@ -107,6 +131,7 @@ class PartitionTask:
         self.is_ready = False
         self.waits_for = "restore"
         self._is_at_barrier = False
+        self._is_retrying = False
         self._task = asyncio.create_task(self._run(), name=f"partition-{owner.partition}")
 
     def on_failure(self, receiver: Callable[[BaseException], None]) -> None:
@@ -131,6 +156,7 @@ class PartitionTask:
             self._owner.restored,
             self._owner.positions,
             (CONSENT_REQUESTS,) if self._is_at_barrier else INPUTS,
+            self._is_retrying,
         )
 
     def consent_arrived(self, batch: RecordBatch) -> None:
@@ -205,10 +231,12 @@ class PartitionTask:
                     is_again = True
                     continue
                 await self._owner.commit(result, batches, self._records_left)
+                self._is_retrying = False
                 return
             except OutcomeUnknownError as error:
-                await patience.after(error)
-                await self._acquire()
+                is_again = False
+                await self._wait_after(error, patience)
+                await self._acquire_for(batches)
                 batches = self._owner.not_done(batches)
                 if patience.failures > 1:  # what is refused as a whole may pass in parts
                     batches = self._first_half(batches)
@@ -217,6 +245,18 @@ class PartitionTask:
             except FencedError:
                 self._put_back(batches)  # whoever owns it next in this process may be this task again
                 raise
+
+    async def _wait_after(self, error: OutcomeUnknownError, patience: Patience) -> None:
+        self._is_retrying = True
+        await patience.after(error)
+
+    async def _acquire_for(self, batches: list[RecordBatch]) -> None:
+        """Acquire anew with these batches in hand; whoever is fenced keeps them."""
+        try:
+            await self._acquire()
+        except FencedError:
+            self._put_back(batches)
+            raise
 
     async def _barrier(self) -> None:
         """Fold every request that had been appended when the batch was taken.
@@ -228,6 +268,8 @@ class PartitionTask:
         mark = await self._owner.request_high_watermark()
         while True:
             await self._fold_arrived()
+            if not self._owner.is_restored:  # closed while it acquired anew
+                raise asyncio.CancelledError
             if self._owner.request_offset >= mark:
                 break
             self.waits_for = (
@@ -253,11 +295,12 @@ class PartitionTask:
             try:
                 await self._owner.fold(batches)
             except OutcomeUnknownError as error:
-                await patience.after(error)
+                await self._wait_after(error, patience)
                 await self._acquire()
                 if self._is_closing:
                     return
                 continue  # fold() skips what the committed offset says is done
+            self._is_retrying = False
             for _ in batches:
                 self._requests.popleft()
 
@@ -269,7 +312,7 @@ class PartitionTask:
                 await self._owner.acquire()
                 return
             except OutcomeUnknownError as error:
-                await patience.after(error)
+                await self._wait_after(error, patience)
 
     async def _check_membership(self) -> None:
         """Ask the group before fencing others: whoever woke up late must not stop the rightful owner.

@@ -79,7 +79,9 @@ class Crew:
             "broker_pause": self._broker_pause,
         }
         began = now_ms()
+        self._began = began
         partitions = actions[fault.kind.split()[0]](fault)
+        began = self._began
         return {
             "kind": fault.kind, "workers": fault.workers, "at_ms": began, "lasted_ms": now_ms() - began,
             "partitions": partitions,
@@ -126,6 +128,7 @@ class Crew:
         assert self._proxy is not None
         struck = self._proxy.strike(Api[api], Harm(harm), STRIKE_LIMIT_S)
         assert struck, f"no {api} came in {STRIKE_LIMIT_S:.0f} s"
+        self._began = now_ms()
         time.sleep(fault.lasts_s)
         return []
 

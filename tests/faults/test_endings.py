@@ -109,14 +109,14 @@ def test_a_second_signal_ends_a_worker_at_once_and_loses_nothing(at: Cluster, tm
 
 def test_work_that_does_not_end_is_abandoned_within_the_drain_time(at: Cluster, tmp_path: Path) -> None:
     log = tmp_path / "hangs.log"
-    with Worker(at.bootstrap, log, failpoints=HANGING, drain_timeout_s="4") as worker:
+    with Worker(at.bootstrap, log, failpoints=HANGING, drain_timeout_s="5") as worker:
         worker.wait_ready()
         _send(at, "abandoned")
         time.sleep(1)
         code, seconds = _stop(worker)
-        figures(f"hanging work, drain time 4 s: exit {code} after {seconds:.1f} s")
+        figures(f"hanging work, drain time 5 s: exit {code} after {seconds:.1f} s")
         assert code == 0
-        assert seconds <= 4 + AT_ONCE_S
+        assert seconds <= 5
     with Worker(at.bootstrap, tmp_path / "goes-on.log") as worker:
         eventually("the next one tells it", lambda: _told(at, "abandoned") == 1)
         assert worker.terminate() == 0
@@ -129,7 +129,7 @@ def test_a_worker_that_stands_still_is_not_ready_and_starts_anew(
     """The task hangs in the first case; in the second the reader gets nothing any more."""
     stalled = f"{point}:delay_ms=600000:nth={1 if point == 'after_decide' else 40}"
     log = tmp_path / "still.log"
-    with Worker(at.bootstrap, log, failpoints=stalled, stall_timeout_s="16", drain_timeout_s="4") as worker:
+    with Worker(at.bootstrap, log, failpoints=stalled, stall_timeout_s="16", drain_timeout_s="5") as worker:
         worker.wait_ready()
         time.sleep(0 if point == "after_decide" else 2)  # idle reads count too
         began = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_worker_that_stands_still_is_not_ready_and_starts_anew(
             assert time.monotonic() - began < 90, log.read_text()
         figures(f"{point}: started anew after {time.monotonic() - began:.0f} s, stall timeout 16 s")
         assert worker.process.poll() is None
-        assert "have stood still for 16 s" in log.read_text()
+        assert "have stood still for 16 s and more" in log.read_text()
     with Worker(at.bootstrap, tmp_path / "goes-on.log") as worker:
         _send(at, f"{point}-last")
         eventually("everything is told", lambda: _told(at, f"{point}-last") == 1)
@@ -161,7 +161,7 @@ def test_an_idle_worker_does_not_stand_still(at: Cluster, tmp_path: Path) -> Non
 
 def test_a_worker_stops_when_most_of_what_comes_in_is_dead(at: Cluster, tmp_path: Path) -> None:
     log = tmp_path / "breaks.log"
-    with Worker(at.bootstrap, log, dead_letter_window="200", dead_letter_percent="60") as worker:
+    with Worker(at.bootstrap, log, dead_letter_window_records="200", dead_letter_percent="60") as worker:
         worker.wait_ready()
         _send(at, *(f"good-{number}" for number in range(100)))
         eventually("the good ones are told", lambda: _told(at, "good-99"))
@@ -191,7 +191,8 @@ def test_a_worker_waits_for_a_kafka_that_is_away_for_long(tmp_path: Path) -> Non
         eventually("it is not ready", lambda: "Kafka does not answer" in waits.get("/readyz")[1])
         code, seconds = _stop(stops)
         figures(f"SIGTERM without a Kafka: exit {code} after {seconds:.1f} s")
-        assert seconds <= DRAIN_LIMIT_S + AT_ONCE_S
+        assert code == 0
+        assert seconds <= DRAIN_LIMIT_S
         time.sleep(65)
         at.start_again()
         began = time.monotonic()

@@ -110,3 +110,11 @@ def test_a_topic_that_was_created_anew_is_refused_with_the_cure(
     assert f"topic {TOPIC} was deleted and created anew" in said
     assert "NOTIFIER_APP_ID" in said
     assert "Traceback" not in said
+
+
+def test_a_topic_that_is_deleted_under_a_worker_ends_it(at: Cluster, tmp_path: Path, guarantee: str) -> None:
+    with Worker(at.bootstrap, tmp_path / "after.log", guarantee=guarantee) as worker:
+        worker.wait_ready()
+        _tool(at, TOPICS, "--delete", "--topic", TOPIC)
+        assert worker.ended() == 4
+        assert f"topic {TOPIC} was deleted, created anew or given other partitions" in worker.log.read_text()

@@ -252,3 +252,24 @@ def test_one_change_is_found(name: str, change: Callable[[Run], None]) -> None:
     assert found[name].violations, name
     told = str([one.as_json() for one in found.values()])
     assert not any(subject in told for subject in SUBJECTS), "a violation names a person"
+
+
+def told_late(run: Run, pauses: list[tuple[int, int]]) -> int:
+    """Return how many are told too late after a revocation, if these spans do not count."""
+    found = check(run.recording, run.report, run.standing, None, pauses=pauses)
+    (late,) = [one for one in found if one.name == "I5"]
+    return len(late.violations)
+
+
+def test_only_the_part_of_a_pause_that_lies_within_a_delay_is_taken_from_it() -> None:
+    run = copy.deepcopy(whole())
+    tell_after_revocation(run)
+    appended = run.recording.sent[run.number_of(REVOKED)].appended
+    revoked = appended - 2_001
+    assert told_late(run, []) == 1
+    assert told_late(run, [(revoked + 10, revoked + 20)]) == 0
+    assert told_late(run, [(revoked - 500, revoked), (appended, appended + 500)]) == 1
+    assert told_late(run, [(revoked - 900_000, revoked - 800_000), (appended + 10, appended + 90_000)]) == 1
+    change = appended - 1_000
+    run.change(run.number_of(REVOKED), appended=change)
+    assert told_late(run, [(appended + 50_000, appended + 60_000)]) == 0, "a later pause adds nothing"

@@ -36,6 +36,11 @@ def test_lives_of_workers_add_up() -> None:
     assert not accounting(recording(), [first, rest]).violations
 
 
+def test_a_commit_without_an_answer_leaves_nothing_to_compare() -> None:
+    found = accounting(recording(), [PAGE + 'notifier_transactions_total{outcome="unknown"} 1.0\n', PAGE])
+    assert (found.checked, found.violations, found.figures) == (0, [], {"unknown_outcomes": 1})
+
+
 def test_a_canary_in_a_log_or_a_header_is_told_by_its_place_alone() -> None:
     words = ["SECRET-1", "SECRET-2"]
     assert not personal_data(recording(), words, {"log": "nothing here"}).violations
