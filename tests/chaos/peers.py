@@ -22,14 +22,16 @@ from bench.contender import Contender, Stage, start, stop
 from bench.contenders import kafka_streams, naive, ours, python_peers
 from bench.judge import Judge
 from bench.workload import PARTITIONS, Workload
-from streams.kafka.broker import RunningBroker, start_broker
+from streams.kafka.broker import start_broker
 from streams.wire.topics import BANK_TRANSACTIONS, CONSENT_REQUESTS, TOPICS
-from tests.harness.cluster import eventually
+from tests.harness import cluster as harness
 
 EVENTS_PER_S = 1_000
 SUBJECTS = 2_000
 SESSION_S = 6
 BEFORE_S, BETWEEN_S, AFTER_S = 4.0, 3.0, 4.0
+AHEAD_S = 10.0
+"""The first event's time: consents count from when they are appended, which takes a moment."""
 BACK_S, END_S = 90.0, 120.0
 
 
@@ -87,12 +89,14 @@ def run_peer(name: str, kills: int, broker_kills: int, seed: int) -> dict[str, A
     ):
         stage = Stage(Cluster(broker.bootstrap), Path(scratch))
         stage.cluster.create({topic.name: topic.config for topic in TOPICS})
-        work = Workload(_events(kills, broker_kills), int(time.time() * 1000), seed, subjects=SUBJECTS)
+        begins_ms = int((time.time() + AHEAD_S) * 1000)
+        work = Workload(_events(kills, broker_kills), begins_ms, seed, subjects=SUBJECTS)
         stage.cluster.fill(CONSENT_REQUESTS, work.grants(), lambda _: None)
         contender.load(stage)
         contender.reset(stage)
         stage.cluster.find_coordinator(contender.group, BANK_TRANSACTIONS)
-        sent, struck = _strike(contender, stage, broker, work, kills, broker_kills)
+        at = harness.Cluster(broker, PARTITIONS)
+        sent, struck = _strike(contender, stage, at, work, kills, broker_kills)
         committed = stage.cluster.committed(contender.group, BANK_TRANSACTIONS)
         ids = stage.cluster.notification_ids(contender.output_topic)
         found = Judge(work).tally(ids, committed, is_exact=contender.is_exact)
@@ -105,7 +109,7 @@ def _events(kills: int, broker_kills: int) -> int:
 
 
 def _strike(
-    contender: Contender, stage: Stage, broker: RunningBroker, work: Workload, kills: int, broker_kills: int
+    contender: Contender, stage: Stage, at: harness.Cluster, work: Workload, kills: int, broker_kills: int
 ) -> tuple[int, dict[str, Any]]:
     """Send events, kill, start again, wait for the end; return how many were sent, and what was done."""
     feed = _Feed(stage.cluster.bootstrap, work)
@@ -120,8 +124,8 @@ def _strike(
                 process.wait()
                 process = start(contender, stage)
             else:
-                broker.kill()
-                broker = _again(broker)
+                at.running.kill()
+                at.start_again()
             exits += _comes_on(contender, stage, feed, process)
             if process.poll() is not None:
                 process = start(contender, stage)
@@ -139,18 +143,6 @@ def _strike(
         feed.finish()
         stop(process)
     return sent, {"kills": kills, "broker_kills": broker_kills, "ended_by_itself": exits}
-
-
-def _again(broker: RunningBroker) -> RunningBroker:
-    found: list[RunningBroker] = []
-
-    def is_started() -> bool:
-        with_port = start_broker(broker.home, port=broker.port)
-        found.append(with_port)
-        return True
-
-    eventually("the broker runs again", is_started)
-    return found[-1]
 
 
 def _comes_on(
