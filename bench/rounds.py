@@ -129,7 +129,6 @@ def _watch(
 
     Return start-up, the window's ends, whether the time limit cut it, and a fault.
 
-
     Both ends are moments at which the committed offsets had just moved, so that one that commits rarely
     is not charged for the wait until the next commit.
     """

@@ -4,8 +4,8 @@ I14 and I15, which need more than topics, are in `traces.py`.
 
 Pure: from a `Recording` and what the cluster says of itself (`Standing`) to `Invariant` values. Violations
 name a position and a field, never a value. What a run must show besides (that faults happened, recovery) is
-judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the
-model. Read next: `standing.py`.
+judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the model. Read next:
+`standing.py`.
 """
 
 from collections import Counter, defaultdict

@@ -7,7 +7,6 @@ next: `worker.py`.
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
 
@@ -24,8 +23,6 @@ from streams.kafka.partition_owner import INPUTS
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
 from streams.wire.topics import TOPICS
-
-log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 LONGEST_ANSWER_S = 20.0

@@ -43,6 +43,7 @@ class Crew:
         self._least = workers
         self.workers = [self._start() for _ in range(workers)]
         self.exits: list[int] = []
+        self._began = 0
 
     def __enter__(self) -> Self:
         return self
@@ -78,13 +79,11 @@ class Crew:
             "broker_terminate": self._broker_terminate,
             "broker_pause": self._broker_pause,
         }
-        began = now_ms()
-        self._began = began
+        self._began = now_ms()
         partitions = actions[fault.kind.split()[0]](fault)
-        began = self._began
         return {
-            "kind": fault.kind, "workers": fault.workers, "at_ms": began, "lasted_ms": now_ms() - began,
-            "partitions": partitions,
+            "kind": fault.kind, "workers": fault.workers, "at_ms": self._began,
+            "lasted_ms": now_ms() - self._began, "partitions": partitions,
         }  # fmt: skip
 
     def end(self) -> None:
@@ -128,7 +127,7 @@ class Crew:
         assert self._proxy is not None
         struck = self._proxy.strike(Api[api], Harm(harm), STRIKE_LIMIT_S)
         assert struck, f"no {api} came in {STRIKE_LIMIT_S:.0f} s"
-        self._began = now_ms()
+        self._began = now_ms()  # not when it was asked for: the request may be long in coming
         time.sleep(fault.lasts_s)
         return []
 

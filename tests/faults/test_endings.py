@@ -152,7 +152,7 @@ def test_an_idle_worker_does_not_stand_still(at: Cluster, tmp_path: Path) -> Non
     with Worker(at.bootstrap, tmp_path / "idle.log", stall_timeout_s="10") as worker:
         worker.wait_ready()
         _send(at, "before-idling")
-        time.sleep(20)
+        time.sleep(20)  # twice what a standstill may last
         assert worker.get("/readyz")[0] == 200
         assert worker.metric("notifier_stalled_partitions") == 0
         assert worker.terminate() == 0
@@ -193,7 +193,7 @@ def test_a_worker_waits_for_a_kafka_that_is_away_for_long(tmp_path: Path) -> Non
         figures(f"SIGTERM without a Kafka: exit {code} after {seconds:.1f} s")
         assert code == 0
         assert seconds <= DRAIN_LIMIT_S
-        time.sleep(65)
+        time.sleep(65)  # longer than the 60 s after which refusals end a worker
         at.start_again()
         began = time.monotonic()
         _send(at, "after-the-outage")
