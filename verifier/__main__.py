@@ -65,6 +65,8 @@ def _invariants(options: argparse.Namespace) -> int:
     pauses = json.loads(options.pauses.read_text(encoding="ascii")) if options.pauses else []
     is_exactly_once = options.guarantee == "exactly_once"
     found = check(recording, report, after, live, is_exactly_once=is_exactly_once, pauses=pauses)
+    if options.texts and not options.canaries:
+        options.refuse("--texts are looked through for --canaries: name that file too")
     if options.canaries:
         texts = {str(path): path.read_text(encoding="utf-8", errors="replace") for path in options.texts}
         words = options.canaries.read_text(encoding="utf-8").splitlines()
@@ -138,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     invariants.add_argument(
         "--metrics", type=Path, nargs="+", metavar="FILE", help="each worker's last /metrics, for I15"
     )
-    invariants.set_defaults(run=_invariants)
+    invariants.set_defaults(run=_invariants, refuse=invariants.error)
     for one in (conservation, invariants):
         one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")
         one.add_argument("--json", action="store_true", help="one JSON object instead of lines")

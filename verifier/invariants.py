@@ -136,6 +136,7 @@ def of_model(recording: Recording, outcome: Outcome) -> list[Invariant]:
     told = len(recording.sent)
     more, less, other = Invariant("I4", told), Invariant("I6", sum(outcome.fates.values())), Invariant("I8")
     other.checked = told + sum(outcome.fates.values())
+    other.figures = {"clock_back_ms": outcome.back_ms}
     for difference in outcome.differences:
         what = difference.split(": ", 1)[1]
         if "that the model does not send" in what or "was not folded" in what:

@@ -10,13 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from streams.cli.shared import JsonOption, KafkaOption, answer, news, settings_of
-from streams.errors import CheckFailedError, KafkaUnreachableError
+from streams.errors import CheckFailedError, ConfigurationError, KafkaUnreachableError
 from streams.kafka.connection import check_connection, confluent_options
 from streams.settings import Settings
 
@@ -34,6 +35,24 @@ def verify(
     guarantee: Annotated[
         str | None, typer.Option(help="The worker's: exactly_once or at_least_once.", show_default=False)
     ] = None,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A worker's last /metrics, for I15; may be repeated."),
+    ] = None,
+    canaries: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Values planted in inputs, one a line, for I14.")
+    ] = None,
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A log or page to look for them in; may be repeated."),
+    ] = None,
+    pauses: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON list of pairs: from when to when, UTC ms, processes were stopped. Not counted for I5.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decide everything in the topics again with an independent model, and say what differs.
@@ -42,6 +61,15 @@ def verify(
     nothing yet. Reads every topic from its start: not for many millions. Exit code 1 if an invariant is
     violated.
     """
+    files = {
+        "--metrics": tuple(metrics or ()),
+        "--canaries": (canaries,) if canaries else (),
+        "--texts": tuple(texts or ()),
+        "--pauses": (pauses,) if pauses else (),
+    }
+    if texts and not canaries:
+        raise ConfigurationError("--texts are looked through for --canaries: name that file too")
+    _refuse_absent(path for paths in files.values() for path in paths)
     settings = settings_of(kafka, guarantee=guarantee) if guarantee else settings_of(kafka)
     asyncio.run(check_connection(settings))
     with tempfile.TemporaryDirectory(prefix="notifier-verify-") as folder:
@@ -50,6 +78,8 @@ def verify(
             _follow(settings, notes)
         arguments = ["--group", settings.app_id, "--guarantee", settings.guarantee, "--json"]
         arguments += ["--live", str(notes)] if follow else []
+        for option, paths in files.items():
+            arguments += [option, *map(str, paths)] if paths else []
         news("verify: reading every topic from its start")
         done = subprocess.run(
             _command(settings, "invariants", arguments), env=_environment(settings), capture_output=True,
@@ -71,6 +101,12 @@ def verify(
     if done.returncode != 0:
         broken = ", ".join(name for name, one in found.items() if one["violations"])
         raise CheckFailedError(f"Violated: {broken}.")
+
+
+def _refuse_absent(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: no such file")
 
 
 def _command(settings: Settings, check: str, arguments: list[str]) -> list[str]:

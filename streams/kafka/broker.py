@@ -243,7 +243,7 @@ def _refuse_occupied(port: int | None) -> None:
 
 
 def _with_ports(state: _Home, port: int | None) -> _Home:
-    any_port, any_controller_port = _free_ports(2)
+    any_port, any_controller_port = free_ports(2)
     last, last_controller = state.port, state.controller_port
     chosen = port or (last if last and _is_free(last) else any_port)
     is_usable = last_controller and last_controller != chosen and _is_free(last_controller)
@@ -251,7 +251,7 @@ def _with_ports(state: _Home, port: int | None) -> _Home:
     return replace(state, port=chosen, controller_port=controller)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return free ports below the range that the system gives to clients.
 
     In that range a client that keeps connecting to a stopped broker can connect to itself, and hold the port.

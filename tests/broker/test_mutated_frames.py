@@ -14,6 +14,7 @@ from tests.harness.messages import (
     alert,
     balance,
     conserved,
+    damaged,
     grant_all,
     notifications,
     request,
@@ -31,8 +32,6 @@ CONSENT_FRAMES = 500
 SUBJECTS = [f"frames:{number}" for number in range(20)]
 NEIGHBOUR = "frames:neighbour"
 MOST_MORE_MB = 64
-HUGE = (b"\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 11, b"\x01")
-"""Sizes and counts as Avro writes them: 2^31 - 1, the smallest long, one that never ends, minus one."""
 
 
 @pytest.fixture(scope="module", params=["compiled", "interpreted"])
@@ -46,30 +45,6 @@ def stage(
     ):
         worker.wait_ready()
         yield at, worker
-
-
-def _mutated(value: bytes, chance: Random) -> bytes:
-    """Return a frame with one to three things wrong."""
-    frame = bytearray(value)
-    for _ in range(chance.randint(1, 3)):
-        at = chance.randrange(len(frame) + 1)
-        match chance.randrange(7):
-            case 0 if at < len(frame):
-                frame[at] ^= 1 << chance.randrange(8)
-            case 1:
-                del frame[at:]
-            case 2:
-                frame[:1] = chance.randbytes(1)
-            case 3:
-                frame[1:5] = chance.randrange(2**32).to_bytes(4, "big")
-            case 4:
-                frame[at:at] = chance.choice(HUGE)
-            case 5:
-                frame[at : at + 4] = b"\xff\xc3\x28\xfe"  # no UTF-8
-            case _:
-                frame += chance.randbytes(chance.randint(1, 40))
-        frame = frame or bytearray(b"\0")
-    return bytes(frame)
 
 
 def _payloads() -> list[bytes]:
@@ -90,7 +65,7 @@ def _events(chance: Random) -> list[Record]:
                 ("shipping.events", shipment),
             )
         )
-        records.append(Record(topic, subject, _mutated(make(subject, f"f-{number}"), chance)))
+        records.append(Record(topic, subject, damaged(make(subject, f"f-{number}"), chance)))
     return records + [Record("bank.transactions", SUBJECTS[0], payload) for payload in _payloads()]
 
 
@@ -103,7 +78,7 @@ def test_damaged_frames_meet_their_fate_and_nobody_notices(stage: tuple[Cluster,
     before_mb = worker.metric("process_resident_memory_bytes") / 1e6
     records = _events(chance)
     sent(at.producer(), records)
-    requests = [_mutated(request(SUBJECTS[0], "GRANT"), chance) for _ in range(CONSENT_FRAMES)]
+    requests = [damaged(request(SUBJECTS[0], "GRANT"), chance) for _ in range(CONSENT_FRAMES)]
     sent(at.producer(), [Record("consent.requests", "frames:requests", value) for value in requests])
     sent(at.producer(), [Record("bank.transactions", NEIGHBOUR, transaction(NEIGHBOUR, "after"))])
     met = wait_decided(at, len(records) + 2, 120)

@@ -2,15 +2,21 @@
 
 import argparse
 import json
+import os
+import signal
+import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.report import commit
 from tests.chaos.peers import PEERS, run_peer
 from tests.chaos.report import invalid, is_clean, read, report
-from tests.chaos.run import run
+from tests.chaos.run import cannot, run
 from tests.chaos.scenarios import SCENARIOS
 
 LOGS = Path("docs/reliability/logs")
@@ -20,6 +26,7 @@ REPORT = Path("docs/reliability/report.json")
 
 def main(arguments: list[str]) -> int:
     """Run, report or check; 0 if nothing was found."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended
     options = _parser().parse_args(arguments)
     code: int = options.act(options)
     return code
@@ -27,19 +34,65 @@ def main(arguments: list[str]) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """Run scenarios; one whose log is there already is left out with --resume."""
-    code = 0
+    wanted = [(name, seed) for seed in options.seed for name in options.scenarios or SCENARIOS]
+    left = [one for one in wanted if not (options.resume and _log_of(options, *one).exists())]
+    possible = [(name, seed) for name, seed in left if _can(name)]
+    is_short = len(possible) < len(left) and os.environ.get("CI") == "true"
+    if options.jobs > 1:
+        return _run_beside(options, possible) or int(is_short)
+    return max((_run_one(options, name, seed) for name, seed in possible), default=int(is_short))
+
+
+def _log_of(options: argparse.Namespace, name: str, seed: int) -> Path:
+    path: Path = options.out / f"{name}-{options.guarantee}-{seed}.jsonl"
+    return path
+
+
+def _can(name: str) -> bool:
+    """Tell whether a scenario can be shown here; say so if it cannot."""
+    why = cannot(SCENARIOS[name])
+    if why:
+        print(f"{name}: LEFT OUT: {why}", flush=True)
+    return not why
+
+
+def _run_one(options: argparse.Namespace, name: str, seed: int) -> int:
+    """Run one; 1 if it found something, or did not come to its end."""
+    log, began = _log_of(options, name, seed), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as scratch:
-        for name in options.scenarios or SCENARIOS:
-            log = options.out / f"{name}-{options.guarantee}-{options.seed}.jsonl"
-            if options.resume and log.exists():
-                continue
-            began = time.monotonic()
-            run(name, options.seed, options.share, Path(scratch), options.guarantee)
-            options.out.mkdir(parents=True, exist_ok=True)
-            log.write_bytes((Path(scratch) / log.name).read_bytes())
-            found = report([[json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]])
-            code = max(code, _tell(name, found, time.monotonic() - began))
-    return code
+        try:
+            run(name, seed, options.share, Path(scratch), options.guarantee)
+        except Exception:  # noqa: BLE001 - the next scenario is another matter
+            print(f"{name} seed {seed}: RAISED\n{traceback.format_exc()}", flush=True)
+            return 1
+        options.out.mkdir(parents=True, exist_ok=True)
+        log.write_bytes((Path(scratch) / log.name).read_bytes())
+    found = report([[json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]])
+    return _tell(f"{name} seed {seed}", found, time.monotonic() - began)
+
+
+def _run_beside(options: argparse.Namespace, wanted: Sequence[tuple[str, int]]) -> int:
+    """Run several at a time, each in a process of its own; 1 if one of them found something."""
+    processes: set[subprocess.Popen[bytes]] = set()
+
+    def run_one(one: tuple[str, int]) -> int:
+        name, seed = one
+        command = [
+            sys.executable, "-m", "tests.chaos", "run", name, "--seed", str(seed), "--share",
+            str(options.share), "--guarantee", options.guarantee, "--out", str(options.out),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, start_new_session=True)  # Ctrl-C is ours to pass on, once
+        processes.add(process)
+        return process.wait()
+
+    with ThreadPoolExecutor(options.jobs) as runners:
+        try:
+            return max((int(code != 0) for code in runners.map(run_one, wanted)), default=0)
+        except KeyboardInterrupt:
+            runners.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.send_signal(signal.SIGINT)  # it ends what it has started
+            raise
 
 
 def _tell(name: str, found: dict[str, object], seconds: float) -> int:
@@ -47,9 +100,9 @@ def _tell(name: str, found: dict[str, object], seconds: float) -> int:
     told = {
         key: value
         for key, value in found.items()
-        if value and key not in ("scenarios", "upper_bounds_95", "commit", "runs")
+        if value and key not in ("scenarios", "upper_bounds_95", "commit", "runs", "seed", "missing")
     }
-    print(f"{name}: {'ok' if is_good else 'FAILED'} after {seconds:.0f} s: {json.dumps(told)}")
+    print(f"{name}: {'ok' if is_good else 'FAILED'} after {seconds:.0f} s: {json.dumps(told)}", flush=True)
     return 0 if is_good else 1
 
 
@@ -92,7 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     acts = parser.add_subparsers(required=True)
     running = acts.add_parser("run", help="run scenarios, all of them unless named")
     running.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="SCENARIO")
-    running.add_argument("--seed", type=int, default=1)
+    running.add_argument("--seed", type=int, nargs="+", default=[1])
+    running.add_argument("--jobs", type=int, default=1, help="scenarios at a time; two for two cores")
     running.add_argument("--share", type=float, default=1.0, help="of each scenario's faults")
     running.add_argument("--guarantee", choices=("exactly_once",), default="exactly_once")
     running.add_argument("--out", type=Path, default=Path("build/chaos"), help="folder of the logs")

@@ -9,10 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+from streams.kafka.broker import broker_status
 from tests.chaos.scenarios import Planned
+from tests.chaos.stream import Stream
+from tests.harness import clocks
 from tests.harness.cluster import Cluster, eventually
-from tests.harness.messages import now_ms
+from tests.harness.disk import full
+from tests.harness.messages import now_ms, transaction
 from tests.harness.proxy import Api, Harm, Proxy
+from tests.harness.trio import Trio
 from tests.harness.worker import Worker
 
 DRAIN_LIMIT_S = 20.0
@@ -23,6 +28,10 @@ MOST_HITS = 5
 RARE_POINTS = {"acquired": 1, "restore": 1, "on_revoke": 2}
 """Passed once in a while, `on_revoke` also when a worker joins: the time at which to die there."""
 JOINED_S = 10.0
+NODE_AWAY_S = 3.0
+OPEN_S = 0.3
+"""How long a producer's transaction stays open: readers of committed records wait behind it."""
+EVENTS, GROUP = "bank.transactions", "notifier"
 
 
 class Crew:
@@ -30,12 +39,21 @@ class Crew:
 
     Args:
         proxy: the way to the broker, where requests are harmed.
+        has_clocks: every worker has a clock of its own, which can be set.
     """
 
     def __init__(
-        self, at: Cluster, folder: Path, guarantee: str, workers: int, proxy: Proxy | None = None
+        self,
+        at: Cluster,
+        folder: Path,
+        guarantee: str,
+        workers: int,
+        proxy: Proxy | None = None,
+        *,
+        has_clocks: bool = False,
     ) -> None:
         self._at = at
+        self._has_clocks = has_clocks
         self._proxy = proxy
         self._folder = folder
         self._guarantee = guarantee
@@ -49,6 +67,8 @@ class Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.process.kill()
         for worker in self.workers:
             worker.__exit__()
 
@@ -78,6 +98,11 @@ class Crew:
             "broker_kill": self._broker_kill,
             "broker_terminate": self._broker_terminate,
             "broker_pause": self._broker_pause,
+            "node_kill": self._node_kill,
+            "node_terminate": self._node_terminate,
+            "disk_full": self._disk_full,
+            "clock": self._clock,
+            "abort": self._abort,
         }
         self._began = now_ms()
         partitions = actions[fault.kind.split()[0]](fault)
@@ -96,7 +121,8 @@ class Crew:
         self._started += 1
         log = self._folder / f"worker-{self._started:03d}.log"
         bootstrap = self._at.bootstrap if self._proxy is None else self._proxy.bootstrap
-        return Worker(bootstrap, log, guarantee=self._guarantee, failpoints=failpoints)
+        clock = clocks.variables(_clock_of(log)) if self._has_clocks else None
+        return Worker(bootstrap, log, clock, guarantee=self._guarantee, failpoints=failpoints)
 
     def _victim(self, fault: Planned) -> Worker:
         return self.workers[int(fault.chance * len(self.workers))]
@@ -174,8 +200,8 @@ class Crew:
             return self._terminate(fault)
         victim = self._victim(fault)
         owned = self._owned(victim)
-        self.workers.remove(victim)
         self.exits.append(victim.terminate(DRAIN_LIMIT_S))
+        self.workers.remove(victim)
         return owned
 
     def _broker_kill(self, _: Planned) -> list[int]:
@@ -195,3 +221,53 @@ class Crew:
         finally:
             os.kill(self._at.running.pid, signal.SIGCONT)
         return list(range(self._at.partitions))
+
+    def _node_kill(self, fault: Planned) -> list[int]:
+        """Kill the one of three brokers that has a role, and start it again."""
+        assert isinstance(self._at, Trio)
+        number = self._at.node_with(fault.kind.split()[1], EVENTS, GROUP)
+        self._began = now_ms()  # not when it was looked for
+        self._at.kill_node(number)
+        time.sleep(NODE_AWAY_S)
+        self._at.start_node(number)
+        return []
+
+    def _node_terminate(self, fault: Planned) -> list[int]:
+        assert isinstance(self._at, Trio)
+        number = int(fault.kind.split()[1])
+        self._at.stop_node(number)
+        self._at.start_node(number)
+        return []
+
+    def _disk_full(self, fault: Planned) -> list[int]:
+        """Fill the broker's disk, which ends it, free it again, and start the broker."""
+        home = self._at.running.home
+        with full(home):
+            eventually("the broker ends", lambda: broker_status(home) is None, READY_S)
+            time.sleep(fault.lasts_s)
+        self._at.start_again()
+        return list(range(self._at.partitions))
+
+    def _clock(self, fault: Planned) -> list[int]:
+        """Let a worker's clock jump, and jump back."""
+        clock = _clock_of(self._victim(fault).log)
+        clocks.shift(clock, int(fault.kind.split()[1]))
+        time.sleep(fault.lasts_s)
+        clocks.shift(clock, 0)
+        return []
+
+    def _abort(self, _: Planned) -> list[int]:
+        """Let a producer of events abort what it wrote: nobody may ever be told of it."""
+        producer = self._at.producer(**{"transactional.id": f"bank-{self._began}"})
+        producer.init_transactions(READY_S)
+        producer.begin_transaction()
+        for number, subject in enumerate(Stream.subjects()):
+            producer.produce(EVENTS, transaction(subject, f"aborted-{self._began}-{number}"), subject)
+        producer.flush(READY_S)
+        time.sleep(OPEN_S)
+        producer.abort_transaction(READY_S)
+        return []
+
+
+def _clock_of(log: Path) -> Path:
+    return log.with_suffix(".clock")

@@ -7,14 +7,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.scenarios import SCENARIOS
+
 LEAST_PROGRESS, MOST_PROGRESS = 0.05, 0.95
-BROKER_FAULTS = ("broker_kill", "broker_terminate", "broker_pause")
+BROKER_FAULTS = ("broker_kill", "broker_terminate", "broker_pause", "node_kill", "node_terminate")
 REBALANCING = ("kill", "crash", "terminate", "join", "leave", "pause")
 LOST, TWICE, UNASKED, HANGING = ("I1", "I6"), ("I2", "I3", "I7"), ("I4", "I5"), ("I10",)
 OTHER = ("I8", "I9", "I11")
 SESSION_S = 6.0
 KILLING = ("kill", "crash")
-COUNTED = ("kills", "broker_faults", "network_faults", "rebalances", "zombie_pauses", "consent_races")
+COUNTED = (
+    "kills", "broker_faults", "full_disks", "network_faults", "rebalances", "zombie_pauses", "clock_jumps",
+    "aborted_transactions", "consent_races",
+)  # fmt: skip
 
 Line = dict[str, Any]
 
@@ -35,6 +40,7 @@ def report(logs: Sequence[Sequence[Line]]) -> Line:
         **whole,
         "commit": _one([log[0]["commit"] for log in logs]),
         "seed": [log[0]["seed"] for log in logs],
+        "missing": sorted(SCENARIOS.keys() - set(names)),
         "upper_bounds_95": {name: round(3 / whole[name], 5) for name in COUNTED if whole[name]},
         "scenarios": {
             name: {
@@ -79,8 +85,11 @@ def _figures(logs: Sequence[Sequence[Line]]) -> Line:
         "kills": sum(fault.get("workers", 1) for fault in faults if fault["kind"].split()[0] in KILLING),
         "terminations": kinds["terminate"] + kinds["leave"],
         "broker_faults": sum(kinds[kind] for kind in BROKER_FAULTS),
+        "full_disks": kinds["disk_full"],
         "network_faults": kinds["net"],
         "rebalances": sum(kinds[kind] for kind in REBALANCING),
+        "clock_jumps": kinds["clock"],
+        "aborted_transactions": kinds["abort"],
         "zombie_pauses": sum(
             fault["kind"] == "pause" and fault["lasted_ms"] > SESSION_S * 1000 for fault in faults
         ),

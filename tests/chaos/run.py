@@ -14,24 +14,30 @@ from typing import Any
 
 from bench.report import commit
 from tests.chaos.crew import Crew
+from tests.chaos.report import BROKER_FAULTS
 from tests.chaos.scenarios import SCENARIOS, Planned, Scenario, plan
-from tests.chaos.stream import Stream
+from tests.chaos.stream import PARTITIONS, Stream
+from tests.harness import clocks, disk
 from tests.harness.cluster import ROOT, Cluster, cluster
 from tests.harness.load import Load
 from tests.harness.messages import grant_all, notifications
 from tests.harness.proxy import Proxy
 from tests.harness.races import Outcome, Races
+from tests.harness.trio import trio
 from tests.harness.worker import Worker
 from tests.model.waiting import wait_until_decided
 
-PARTITIONS = 8
 EVENTS_PER_S = 300
 LEAST_LEAD_S = 3.0
 LEAD = 0.08
 """Of the time that the plan takes: the first and the last fault must meet work in flight."""
 USUAL_FAULT_S = 8.0
-HOLDING = ("pause", "net", "broker_pause", "broker_kill", "broker_terminate")
+HOLDING = ("pause", "net", "disk_full", *BROKER_FAULTS)
+FAIL_OVER_MS = 8_000
+"""Until a cluster that lost one of three goes on: a broker's session (3 s), election, what clients retry."""
 LONGEST_S = 1_500
+NO_INDEX = {"log.index.interval.bytes": str(1 << 30)}
+"""A write to a mapped index file on a full disk kills the JVM, after the record itself was written."""
 DECIDED_S = 120.0
 MOST_RACES = 2  # times those wanted: not every event comes in time
 IN_FLIGHT_MS = 100
@@ -40,6 +46,15 @@ IN_FLIGHT_MS = 100
 
 class InvalidRunError(Exception):
     """The run shows nothing: its faults met no work, or it did not come to its end."""
+
+
+def cannot(scenario: Scenario) -> str | None:
+    """Return why a scenario cannot be shown on this machine, None if it can."""
+    if scenario.disk_mib and not disk.is_possible():
+        return "only root may make a small disk"
+    if _is_about(scenario, "clock") and not clocks.is_possible():
+        return "faketime is not installed"
+    return None
 
 
 def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exactly_once") -> dict[str, Any]:
@@ -55,14 +70,14 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
         "commit": commit(), "partitions": PARTITIONS, "events_per_s": EVENTS_PER_S,
         "replay": f"python -m tests.chaos run {name} --seed {seed} --share {share:g} --guarantee {guarantee}",
     }  # fmt: skip
-    with cluster(home / "kafka", PARTITIONS) as at, Proxy(at.running.port) as proxy:
+    with _brokers(scenario, home / "kafka") as at, Proxy(at.running.port) as proxy:
         racers = Races.subjects(MOST_RACES * races) if races else []
         _grant(at, home, guarantee, [*Stream.subjects(), *racers])
         with _follower(at, notes) as reader, _crew(at, home, scenario, guarantee, proxy) as crew:
             crew.settle()
             racing = Races(at, races, MOST_RACES * races)
             racing.start()
-            faults, total = _strike(at, crew, Stream(seed), planned)
+            faults, total = _strike(at, crew, Stream(seed, scenario.mix), planned)
             outcome = racing.finish()
             wait_until_decided(at.bootstrap, DECIDED_S)
             crew.end()
@@ -83,8 +98,24 @@ def run(name: str, seed: int, share: float, folder: Path, guarantee: str = "exac
 
 def _crew(at: Cluster, home: Path, scenario: Scenario, guarantee: str, proxy: Proxy) -> Crew:
     """Start the workers, behind the proxy only where it is what does the harm."""
-    is_harmed = any(kind.startswith("net ") for kind in scenario.kinds)
-    return Crew(at, home, guarantee, scenario.workers, proxy if is_harmed else None)
+    way = proxy if _is_about(scenario, "net") else None
+    return Crew(at, home, guarantee, scenario.workers, way, has_clocks=_is_about(scenario, "clock"))
+
+
+def _is_about(scenario: Scenario, kind: str) -> bool:
+    return any(one.split()[0] == kind for one in scenario.kinds)
+
+
+@contextmanager
+def _brokers(scenario: Scenario, home: Path) -> Iterator[Cluster]:
+    """Start what the scenario runs on."""
+    if scenario.disk_mib:
+        with disk.small_disk(home, scenario.disk_mib), cluster(home, PARTITIONS, NO_INDEX) as at:
+            yield at
+    else:
+        start = cluster if scenario.brokers == 1 else trio
+        with start(home, PARTITIONS) as at:
+            yield at
 
 
 def _races(at: Cluster, outcome: Outcome) -> dict[str, int]:
@@ -141,8 +172,13 @@ def _progress(text: str) -> None:
 
 def _pauses(faults: list[dict[str, Any]]) -> list[list[int]]:
     """Return when processes were stopped or connections harmed: it does not count for revocations."""
-    held = [fault for fault in faults if fault["kind"].split()[0] in HOLDING]
-    return [[fault["at_ms"], fault["at_ms"] + fault["lasted_ms"]] for fault in held]
+    spans = []
+    for fault in faults:
+        kind = fault["kind"].split()[0]
+        if kind in HOLDING:
+            holds_ms = min(fault["lasted_ms"], FAIL_OVER_MS) if "node" in kind else fault["lasted_ms"]
+            spans.append([fault["at_ms"], fault["at_ms"] + holds_ms])
+    return spans
 
 
 def _judge(

@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from tests.harness.cluster import ROOT
 Log = list[dict[str, Any]]
 
 
+def fault(kind: str, lasted_ms: int, progress: float, partitions: Sequence[int] = ()) -> dict[str, Any]:
+    """Return the line of a fault."""
+    return {
+        "type": "fault", "kind": kind, "at_ms": 1, "lasted_ms": lasted_ms, "partitions": list(partitions),
+        "progress": progress,
+    }  # fmt: skip
+
+
 def log(name: str = "S2", changed: dict[str, int] | None = None) -> Log:
     """Return the log of a run with a kill and a pause, in which nothing was found."""
     violations = {f"I{number}": {"checked": 9, "violations": 0} for number in range(1, 12)}
@@ -23,11 +32,11 @@ def log(name: str = "S2", changed: dict[str, int] | None = None) -> Log:
         violations[invariant]["violations"] = count
     return [
         {"type": "run", "scenario": name, "says": "s", "seed": 1, "commit": "c", "replay": f"run {name}"},
-        {"type": "fault", "kind": "kill", "at_ms": 1, "lasted_ms": 5, "partitions": [1], "progress": 0.3},
-        {"type": "fault", "kind": "pause", "at_ms": 2, "lasted_ms": 8000, "partitions": [], "progress": 0.6},
+        fault("kill", 5, 0.3, partitions=[1]), fault("pause", 8000, 0.6), fault("node_kill leader", 9, 0.7),
+        fault("disk_full", 9, 0.7), fault("clock +600", 9, 0.8), fault("abort", 9, 0.8),
         {
             "type": "found", "records": 100, "exits": [0, 0], "races": 7, "leaks": 0,
-            "takeovers_s": [[2.5, 3.5], [9.0]], "invariants": violations,
+            "takeovers_s": [[2.5, 3.5], [9.0], [], [], [], []], "invariants": violations,
         },
     ]  # fmt: skip
 
@@ -35,7 +44,9 @@ def log(name: str = "S2", changed: dict[str, int] | None = None) -> Log:
 def test_every_fault_is_counted_by_its_kind() -> None:
     found = report([log("S2"), log("S4")])
     counts = ("runs", "records", "kills", "broker_faults", "rebalances", "zombie_pauses", "consent_races")
-    assert [found[name] for name in counts] == [2, 200, 2, 0, 4, 2, 14]
+    assert [found[name] for name in counts] == [2, 200, 2, 2, 4, 2, 14]
+    assert [found[name] for name in ("full_disks", "clock_jumps", "aborted_transactions")] == [2, 2, 2]
+    assert found["missing"] == sorted(SCENARIOS.keys() - {"S2", "S4"})
     assert found["takeover_s"] == {"count": 4, "p50": 3.0, "max": 3.5}
     assert found["upper_bounds_95"]["kills"] == 1.5
     assert is_clean(found)

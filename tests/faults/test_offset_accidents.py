@@ -3,14 +3,12 @@ mended is refused with its cure. Scenario S22.
 """
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from streams.kafka.jars import java_command
-from tests.harness.cluster import Cluster, cluster, eventually
+from tests.harness.cluster import Cluster, cluster, eventually, kafka_tool
 from tests.harness.messages import Position, Record, grant_all, notifications, sent, transaction
 from tests.harness.worker import Worker, notifier
 
@@ -50,13 +48,6 @@ def _told(at: Cluster) -> list[str]:
     return [str(one["source_event_id"]) for one in notifications(at)]
 
 
-def _tool(at: Cluster, main_class: str, *arguments: str) -> None:
-    command = java_command(main_class, "--bootstrap-server", at.bootstrap, *arguments)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Error" not in done.stdout, done.stdout
-
-
 @pytest.mark.parametrize(
     "accident",
     [
@@ -68,7 +59,7 @@ def _tool(at: Cluster, main_class: str, *arguments: str) -> None:
 def test_group_offsets_that_are_lost_repeat_nothing(
     at: Cluster, tmp_path: Path, guarantee: str, accident: tuple[str, ...]
 ) -> None:
-    _tool(at, GROUPS, *accident)
+    kafka_tool(at, GROUPS, *accident)
     with Worker(at.bootstrap, tmp_path / "after.log", guarantee=guarantee) as worker:
         worker.wait_ready()
         _send(at, "after", 1)
@@ -85,7 +76,7 @@ def test_records_that_retention_deleted_unread_are_counted(
     place = {"topic": TOPIC, "partition": last.partition, "offset": kept.offset}
     wanted = tmp_path / "delete.json"
     wanted.write_text(json.dumps({"partitions": [place], "version": 1}))
-    _tool(at, RECORDS, "--offset-json-file", str(wanted))
+    kafka_tool(at, RECORDS, "--offset-json-file", str(wanted))
     log = tmp_path / "after.log"
     with Worker(at.bootstrap, log, guarantee=guarantee) as worker:
         worker.wait_ready()
@@ -99,7 +90,7 @@ def test_records_that_retention_deleted_unread_are_counted(
 def test_a_topic_that_was_created_anew_is_refused_with_the_cure(
     at: Cluster, tmp_path: Path, guarantee: str
 ) -> None:
-    _tool(at, TOPICS, "--delete", "--topic", TOPIC)
+    kafka_tool(at, TOPICS, "--delete", "--topic", TOPIC)
     eventually(
         "the topic is there again",
         lambda: notifier("topics", "apply", "--kafka", at.bootstrap).returncode == 0,
@@ -115,6 +106,6 @@ def test_a_topic_that_was_created_anew_is_refused_with_the_cure(
 def test_a_topic_that_is_deleted_under_a_worker_ends_it(at: Cluster, tmp_path: Path, guarantee: str) -> None:
     with Worker(at.bootstrap, tmp_path / "after.log", guarantee=guarantee) as worker:
         worker.wait_ready()
-        _tool(at, TOPICS, "--delete", "--topic", TOPIC)
+        kafka_tool(at, TOPICS, "--delete", "--topic", TOPIC)
         assert worker.ended() == 4
         assert f"topic {TOPIC} was deleted, created anew or given other partitions" in worker.log.read_text()

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from streams.errors import ConfigurationError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker, start_broker
+from streams.kafka.jars import java_command
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -26,10 +28,13 @@ DEADLINE_S = 60.0
 
 
 class Cluster:
-    """A running broker with the topics applied; `partitions` of each."""
+    """A running broker with the topics applied; `partitions` of each, `properties` beside the usual."""
 
-    def __init__(self, running: RunningBroker, partitions: int) -> None:
+    def __init__(
+        self, running: RunningBroker, partitions: int, properties: Mapping[str, str] | None = None
+    ) -> None:
         self.running = running
+        self._properties = properties
         self.bootstrap = running.bootstrap
         self.partitions = partitions
 
@@ -41,14 +46,7 @@ class Cluster:
 
     def start_again(self) -> None:
         """Start the broker again on its port; wait while a killed one still holds it."""
-
-        def is_started() -> bool:
-            with contextlib.suppress(ConfigurationError):
-                self.running = start_broker(self.running.home, port=self.running.port)
-                return True
-            return False
-
-        eventually("the broker runs again", is_started)
+        self.running = started_again(self.running, self._properties)
 
     def create(self, topic: str) -> None:
         """Create a topic that is none of the product's."""
@@ -95,12 +93,40 @@ class Cluster:
 
 
 @contextmanager
-def cluster(home: Path, partitions: int = 4) -> Iterator[Cluster]:
+def cluster(
+    home: Path, partitions: int = 4, properties: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
     """Start a broker of its own with all topics; stop it at the end."""
-    with start_broker(home) as running:
-        settings = Settings.from_env({}, kafka=running.bootstrap, partitions=partitions)
-        asyncio.run(apply_topics(settings))
-        yield Cluster(running, partitions)
+    with start_broker(home, properties=properties) as running:
+        make_topics(running.bootstrap, partitions)
+        yield Cluster(running, partitions, properties)
+
+
+def started_again(ended: RunningBroker, properties: Mapping[str, str] | None) -> RunningBroker:
+    """Start a broker on the port that it had; wait while what was killed still holds it."""
+
+    def start() -> RunningBroker | None:
+        with contextlib.suppress(ConfigurationError):
+            return start_broker(ended.home, port=ended.port, properties=properties)
+        return None
+
+    again: RunningBroker = eventually("the broker runs again", start)
+    return again
+
+
+def make_topics(bootstrap: str, partitions: int, copies: int = 1) -> None:
+    """Create the product's topics."""
+    settings = Settings.from_env({}, kafka=bootstrap, partitions=partitions, replication_factor=copies)
+    asyncio.run(apply_topics(settings))
+
+
+def kafka_tool(at: Cluster, main_class: str, *arguments: str) -> str:
+    """Run a command-line tool of Kafka's own to its good end; return what it said."""
+    command = java_command(main_class, "--bootstrap-server", at.bootstrap, *arguments)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Error" not in done.stdout, done.stdout
+    return done.stdout
 
 
 def eventually(

@@ -18,7 +18,7 @@ class Load:
         self._make = make
         self._per_s = per_s
         self._limit = limit
-        self._producer = at.producer(**{"linger.ms": 1, "enable.idempotence": True})
+        self._producer = at.producer(**{"linger.ms": 1, "enable.idempotence": True, "log_level": 0})
         self._acknowledged = 0
         self._failed: list[Any] = []
         self._stop = threading.Event()
@@ -55,7 +55,9 @@ class Load:
             if self._stop.is_set():
                 break
             record = self._make(number)
-            self._producer.produce(record.topic, record.value, record.key, on_delivery=self._told)
+            self._producer.produce(
+                record.topic, record.value, record.key, partition=record.partition, on_delivery=self._told
+            )
         else:
             self._failed.append(f"all {self._limit} records were sent before the test was done")
         self._producer.flush(60)

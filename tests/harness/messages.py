@@ -11,6 +11,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from random import Random
 from typing import Any, NamedTuple, cast
 
 import fastavro
@@ -23,6 +24,8 @@ _SCHEMAS = {
     name: fastavro.parse_schema(json.loads((ROOT / "schemas" / f"{name}.avsc").read_text())) for name in _IDS
 }
 YEAR_MS = 364 * 86_400_000
+_HUGE = (b"\xfe\xff\xff\xff\x0f", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x80" * 11, b"\x01")
+"""Sizes and counts as Avro writes them: 2^31 - 1, the smallest long, one that never ends, minus one."""
 
 
 def encode(schema: str, value: dict[str, Any]) -> bytes:
@@ -106,6 +109,30 @@ def shipment(subject: str, event_id: str, **fields: Any) -> bytes:
             **fields,
         },
     )
+
+
+def damaged(value: bytes, chance: Random) -> bytes:
+    """Return a frame with one to three things wrong; it may be a whole one again, by chance."""
+    frame = bytearray(value)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(frame) + 1)
+        match chance.randrange(7):
+            case 0 if at < len(frame):
+                frame[at] ^= 1 << chance.randrange(8)
+            case 1:
+                del frame[at:]
+            case 2:
+                frame[:1] = chance.randbytes(1)
+            case 3:
+                frame[1:5] = chance.randrange(2**32).to_bytes(4, "big")
+            case 4:
+                frame[at:at] = chance.choice(_HUGE)
+            case 5:
+                frame[at : at + 4] = b"\xff\xc3\x28\xfe"  # no UTF-8
+            case _:
+                frame += chance.randbytes(chance.randint(1, 40))
+        frame = frame or bytearray(b"\0")
+    return bytes(frame)
 
 
 def consent(**fields: Any) -> dict[str, Any]:

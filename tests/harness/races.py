@@ -34,8 +34,8 @@ class Races:
     def __init__(self, at: Cluster, wanted: int, most: int) -> None:
         """Prepare up to `most` races, of which `wanted` are to have their event in time."""
         self._wanted, self._most = wanted, most
-        self._requests = at.producer(**{"linger.ms": 0})
-        self._events = at.producer(**{"linger.ms": 0})
+        self._requests = at.producer(**{"linger.ms": 0, "log_level": 0})
+        self._events = at.producer(**{"linger.ms": 0, "log_level": 0})
         self._outcome = Outcome([], [], [])
         self._failures: list[BaseException] = []
         self._may_end = threading.Event()

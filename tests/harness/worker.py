@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,13 +30,25 @@ def notifier(*arguments: str, deadline_s: float = 60) -> subprocess.CompletedPro
 
 
 class Worker:
-    """One `notifier worker` process; a context manager that ends it."""
+    """One `notifier worker` process; a context manager that ends it.
+
+    Args:
+        variables: of its environment, beside those of `settings`.
+    """
 
     def __init__(
-        self, bootstrap: str, log: Path, *, guarantee: str = "exactly_once", cwd: Path = TREE, **settings: str
+        self,
+        bootstrap: str,
+        log: Path,
+        variables: Mapping[str, str] | None = None,
+        /,
+        *,
+        guarantee: str = "exactly_once",
+        cwd: Path = TREE,
+        **settings: str,
     ) -> None:
-        variables = {f"NOTIFIER_{name.upper()}": value for name, value in settings.items()}
-        environment = {**os.environ, **variables, "PYTHONPATH": str(cwd)}
+        named = {f"NOTIFIER_{name.upper()}": value for name, value in settings.items()}
+        environment = {**os.environ, **(variables or {}), **named, "PYTHONPATH": str(cwd)}
         command = [sys.executable, "-m", "streams.cli", "worker", "--kafka", bootstrap]
         self.log = log
         with log.open("ab") as output:

@@ -26,7 +26,7 @@ from verifier.topics import DECISIONS
 
 SUBJECTS = [f"bank:account-{number:04d}" for number in range(30)]
 TAMPERED = "notifier.decisions.tampered"
-ALL = [f"I{number}" for number in range(1, 12)]
+ALL = [f"I{number}" for number in (*range(1, 12), 14, 15)]
 
 
 def sends(name: str) -> list[Send]:
@@ -41,7 +41,7 @@ def sends(name: str) -> list[Send]:
 
 
 @contextmanager
-def following(kafka: Cluster, found: dict[str, Any]) -> Iterator[None]:
+def following(kafka: Cluster, found: dict[str, Any], *options: str) -> Iterator[None]:
     """Run `notifier verify --follow` beside what is done within, end it, and take what it found."""
     command = [
         sys.executable,
@@ -52,6 +52,7 @@ def following(kafka: Cluster, found: dict[str, Any]) -> Iterator[None]:
         "--json",
         "--kafka",
         kafka.bootstrap,
+        *options,
     ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as verify:
         try:
@@ -99,10 +100,32 @@ def test_a_decision_taken_out_of_the_topic_is_noticed(tmp_path: Path) -> None:
             Ask(subject, "GRANT", f"user:{subject}", {"consent_id": "c-1"}) for subject in SUBJECTS[:10]
         ]
         found: dict[str, Any] = {}
-        with following(kafka, found), Worker(kafka.bootstrap, tmp_path / "worker.log") as worker:
+        log, page, canaries, pauses = (
+            tmp_path / name for name in ("worker.log", "page", "canaries", "pauses")
+        )
+        page.touch()
+        canaries.write_text(f"{SUBJECTS[0]}\nuser:{SUBJECTS[0]}\n")
+        pauses.write_text("[]")
+        options = (
+            "--metrics",
+            page,
+            "--canaries",
+            canaries,
+            "--texts",
+            log,
+            "--texts",
+            page,
+            "--pauses",
+            pauses,
+        )
+        with (
+            Worker(kafka.bootstrap, log) as worker,
+            following(kafka, found, *map(str, options)),
+        ):
             worker.wait_ready()
             driver.run(source, [grants, [], [], [Ask(SUBJECTS[25], "REVOKE", None, {})]])
             wait_until_decided(kafka.bootstrap, 60)
+            page.write_text(worker.get("/metrics")[1])
         assert {name: one["violations"] for name, one in found.items()} == dict.fromkeys(ALL, 0), found
         assert all(one["checked"] for one in found.values()), found
         code, report = checked(kafka)
