@@ -15,13 +15,15 @@ from pathlib import Path
 
 from bench.report import commit
 from tests.chaos.peers import PEERS, run_peer
-from tests.chaos.report import invalid, is_clean, read, report
+from tests.chaos.report import invalid, is_clean, read, report, table
 from tests.chaos.run import cannot, run
 from tests.chaos.scenarios import SCENARIOS
 
 LOGS = Path("docs/reliability/logs")
 CALIBRATION = "kafka-streams-exactly-once-v2"
 REPORT = Path("docs/reliability/report.json")
+PAGE = Path("docs/reliability/README.md")
+BEGIN, END = "<!-- written by `make verify-full` -->\n\n", "\n<!-- to here -->"
 
 
 def main(arguments: list[str]) -> int:
@@ -107,9 +109,19 @@ def _tell(name: str, found: dict[str, object], seconds: float) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    """Write the report, and its table into the page."""
     found = report(read(options.logs))
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
+    if options.page:
+        text = options.page.read_text(encoding="utf-8")
+        options.page.write_text(_with_table(text, table(found)), encoding="utf-8")
     return 0 if is_clean(found) else 1
+
+
+def _with_table(page: str, of_report: str) -> str:
+    """Return a page with this table between its two marks."""
+    before, rest = page.split(BEGIN)
+    return before + BEGIN + of_report + END + ("\n" + rest).split(END)[1]
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -122,7 +134,10 @@ def _check(options: argparse.Namespace) -> int:
     for log in logs:
         for why in invalid(log):
             print(f"INVALID: {why}", file=sys.stderr)
-    is_good = found == stated and is_clean(found)
+    is_shown = options.page is None or table(found) in options.page.read_text(encoding="utf-8")
+    if not is_shown:
+        print(f"{options.page}: its table is not what the logs say", file=sys.stderr)
+    is_good = found == stated and is_shown and is_clean(found)
     verdict = "holds" if is_good else "does not hold"
     print(f"{len(logs)} logs, {found['records']:,} records: the report {verdict}")
     return 0 if is_good else 1
@@ -162,10 +177,12 @@ def _parser() -> argparse.ArgumentParser:
     reporting = acts.add_parser("report", help="write the report of the logs in a folder")
     reporting.add_argument("--logs", type=Path, default=LOGS)
     reporting.add_argument("--out", type=Path, default=REPORT)
+    reporting.add_argument("--page", type=Path, default=PAGE, help="has the report's table")
     reporting.set_defaults(act=_report)
     checking = acts.add_parser("check", help="count the report's figures again from its logs")
     checking.add_argument("--logs", type=Path, default=LOGS)
     checking.add_argument("--report", type=Path, default=REPORT)
+    checking.add_argument("--page", type=Path, default=PAGE, help="has the report's table")
     checking.set_defaults(act=_check)
     return parser
 

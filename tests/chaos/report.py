@@ -20,6 +20,7 @@ COUNTED = (
     "kills", "broker_faults", "full_disks", "network_faults", "rebalances", "zombie_pauses", "clock_jumps",
     "aborted_transactions", "consent_races",
 )  # fmt: skip
+SHOWN = ("kills", "terminations", *COUNTED[1:])
 
 Line = dict[str, Any]
 
@@ -51,6 +52,24 @@ def report(logs: Sequence[Sequence[Line]]) -> Line:
             for name in names
         },
     }
+
+
+def table(found: Line) -> str:
+    """Return the report as a table for people: a line a scenario, all of them together in the last."""
+    lines = [
+        "| | runs | records | faults | lost | twice | unasked | hanging | takeover p50 (max), s |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    rows = [*found["scenarios"].items(), ("all", found)]
+    for name, one in rows:
+        faults = ", ".join(f"{one[kind]:,} {kind.replace('_', ' ')}" for kind in SHOWN if one[kind])
+        takeover = one["takeover_s"]
+        seconds = f"{takeover['p50']} ({takeover['max']})" if takeover["count"] else ""
+        lines.append(
+            f"| {name} | {one['runs']} | {one['records']:,} | {faults} | {one['lost']} | {one['duplicates']} "
+            f"| {one['unconsented']} | {one['hanging_transactions']} | {seconds} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def invalid(log: Sequence[Line]) -> list[str]:

@@ -31,7 +31,7 @@ EVENTS_PER_S = 300
 LEAST_LEAD_S = 3.0
 LEAD = 0.08
 """Of the time that the plan takes: the first and the last fault must meet work in flight."""
-USUAL_FAULT_S = 8.0
+USUAL_FAULT_S, NODE_FAULT_S = 8.0, 25.0
 HOLDING = ("pause", "net", "disk_full", *BROKER_FAULTS)
 FAIL_OVER_MS = 8_000
 """Until a cluster that lost one of three goes on: a broker's session (3 s), election, what clients retry."""
@@ -150,7 +150,7 @@ def _strike(
     """Let events flow, do what is planned, and return each fault with how far the events were."""
     faults: list[dict[str, Any]] = []
     with Load(at, EVENTS_PER_S, EVENTS_PER_S * LONGEST_S, stream.make) as load:
-        plan_s = sum(fault.after_s + max(fault.lasts_s, USUAL_FAULT_S) for fault in planned)
+        plan_s = sum(fault.after_s + max(fault.lasts_s, _usual_s(fault)) for fault in planned)
         lead_s = max(LEAST_LEAD_S, LEAD * plan_s)
         time.sleep(lead_s)
         for fault in planned:
@@ -162,6 +162,11 @@ def _strike(
             _progress(f"{len(faults)} of {len(planned)} faults, {load.acknowledged} records")
         time.sleep(lead_s)
         return faults, load.finish()
+
+
+def _usual_s(fault: Planned) -> float:
+    """Return how long a fault takes with what follows, a node's until all copies are in step again."""
+    return NODE_FAULT_S if fault.kind.startswith("node_") else USUAL_FAULT_S
 
 
 def _progress(text: str) -> None:

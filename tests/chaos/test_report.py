@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.report import invalid, is_clean, report
+from tests.chaos.report import invalid, is_clean, report, table
 from tests.chaos.scenarios import SCENARIOS, plan
 from tests.harness.cluster import ROOT
 
@@ -76,9 +76,9 @@ def test_a_leak_an_exit_code_and_a_fault_without_work_are_told() -> None:
     assert not any(is_clean(report([one])) for one in (leaky, crashed, idle))
 
 
-@pytest.mark.parametrize("tampered", ["report", "log", None])
+@pytest.mark.parametrize("tampered", ["report", "log", "page", None])
 def test_the_check_counts_again(tmp_path: Path, tampered: str | None) -> None:
-    logs, stated = tmp_path / "logs", tmp_path / "report.json"
+    logs, stated, page = (tmp_path / name for name in ("logs", "report.json", "page.md"))
     logs.mkdir()
     lines = log()
     found = report([copy.deepcopy(lines)])
@@ -88,7 +88,12 @@ def test_the_check_counts_again(tmp_path: Path, tampered: str | None) -> None:
         found["kills"] += 1
     (logs / "S2.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     stated.write_text(json.dumps(found))
-    command = [sys.executable, "-m", "tests.chaos", "check", "--logs", str(logs), "--report", str(stated)]
+    shown = table(found)
+    page.write_text(shown.replace("| 1 | 100 |", "| 1 | 101 |") if tampered == "page" else shown)
+    command = [
+        sys.executable, "-m", "tests.chaos", "check", "--logs", str(logs), "--report", str(stated),
+        "--page", str(page),
+    ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == (1 if tampered else 0), done.stderr
     assert ("is not what the logs say" in done.stderr) == bool(tampered)

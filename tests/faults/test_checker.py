@@ -1,9 +1,9 @@
 """The verifier can say no: each broken build is caught by the invariant that its patch names, the build as it
 is passes under the same faults.
 
-One feed for all: grants, bursts, repeats, garbage, late consents, revocations, a restart. Workers run the
-interpreted kernel: a build of its own would be compiled for half a minute. Builds wait more than they work,
-so several run at a time.
+One feed for all: grants, bursts, repeats, garbage, late consents, revocations, a producer that aborts, a
+restart. Workers run the interpreted kernel: a build of its own would be compiled for half a minute. Builds
+wait more than they work, so several run at a time.
 """
 
 import contextlib
@@ -154,7 +154,8 @@ def _burst(at: Cluster, name: str) -> list[Record]:
 
 
 def _trouble(at: Cluster) -> None:
-    """Send what cannot be read, an unreadable request, and revocations with events behind them."""
+    """Send what cannot be read, what is taken back, and revocations with events behind them."""
+    _aborted(at)
     producer = at.producer()
     sent(producer, [Record("bank.transactions", name, CANARIES[1].encode()) for name in SUBJECTS[12:17]])
     revoked = [*REVOKED, SLOW]
@@ -164,6 +165,17 @@ def _trouble(at: Cluster) -> None:
     sent(producer, [Record("bank.transactions", name, value) for name, value in after])
     time.sleep(HALF_REVOKED_S)
     sent(producer, [Record("bank.transactions", SLOW, transaction(SLOW, "late"))])
+
+
+def _aborted(at: Cluster) -> None:
+    """Send events whose producer aborts."""
+    producer = at.producer(**{"transactional.id": "bank"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for subject in SUBJECTS[20:]:
+        producer.produce("bank.transactions", transaction(subject, f"aborted-{subject}"), subject)
+    producer.flush(30)
+    producer.abort_transaction(30)
 
 
 def _judged(folder: Path, name: str) -> dict[str, Any]:
