@@ -21,6 +21,7 @@ from verifier.conservation import Conservation, Report
 from verifier.evidence import EVENT_TOPICS
 from verifier.follow import follow, read_notes
 from verifier.invariants import NAMES, SHOWN, Invariant, check
+from verifier.permission import permissions
 from verifier.recording import REQUESTS, record
 from verifier.standing import standing
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics, UnreachableError, collect
@@ -65,6 +66,8 @@ def _invariants(options: argparse.Namespace) -> int:
     pauses = json.loads(options.pauses.read_text(encoding="ascii")) if options.pauses else []
     is_exactly_once = options.guarantee == "exactly_once"
     found = check(recording, report, after, live, is_exactly_once=is_exactly_once, pauses=pauses)
+    if not is_exactly_once:
+        found += permissions(recording)
     if options.texts and not options.canaries:
         options.refuse("--texts are looked through for --canaries: name that file too")
     if options.canaries:

@@ -92,9 +92,10 @@ def check(
     """Check I1 to I11, those that the recording allows.
 
     Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat
-    for a fault is left out then, I2, I4, I6, I7 and I8. `floors` are a driver's notes of which requests were
-    acknowledged before which events were sent: what was not folded by then is a fault, of I4. `pauses` are
-    when a fault lasted, from and to, in UTC milliseconds: they do not count for I5.
+    for a fault is left out then, I2, I4, I6, I7 and I8; of these `permission.py` has I4 and I8. `floors` are
+    a driver's notes of which requests were acknowledged before which events were sent: what was not folded by
+    then is a fault, of I4. `pauses` are when a fault lasted, from and to, in UTC milliseconds: they do not
+    count for I5.
     """
     found = [
         fates(conservation),

@@ -163,7 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     running.add_argument("--seed", type=int, nargs="+", default=[1])
     running.add_argument("--jobs", type=int, default=1, help="scenarios at a time; two for two cores")
     running.add_argument("--share", type=float, default=1.0, help="of each scenario's faults")
-    running.add_argument("--guarantee", choices=("exactly_once",), default="exactly_once")
+    running.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")
     running.add_argument("--out", type=Path, default=Path("build/chaos"), help="folder of the logs")
     running.add_argument("--resume", action="store_true", help="leave out what has a log already")
     running.set_defaults(act=_run)

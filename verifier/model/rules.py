@@ -91,6 +91,31 @@ class Model:
             for user in sorted(subject.holders)
         ]
 
+    def allowed(self, record: Record, user: str, now: int) -> tuple[str | None, list[dict[str, Any]]]:
+        """What a holder may be told of a record by their consent alone, whatever was told before.
+
+        The rule that forbids it and nothing, or no rule and the notification's two forms: as the first of its
+        parcel, and with a new day of arrival.
+        """
+        topic, _, _, key, value = record
+        subject = self.consents.find(key) if key else None
+        if key is None or subject is None or subject.is_suspended or user not in subject.holders:
+            return "no_consent", []
+        if self._closed(topic, subject, now):
+            return "gate", []
+        event = opened(topic, key, value, now)
+        if isinstance(event, Rejected):
+            return event.rule, []
+        versions = subject.holders[user]
+        standing = chain(versions, min(event.time, now))
+        refused = self._first(versions, standing, event, now)
+        if refused:
+            return refused[0], []
+        return None, [
+            notification(user, event, versions[-1], terms(standing), now, is_new_eta=is_new)
+            for is_new in (False, True)
+        ]
+
     def _closed(self, topic: str, subject: Subject, now: int) -> list[Row]:
         rows = []
         for user in sorted(subject.holders):
