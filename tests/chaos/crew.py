@@ -13,7 +13,7 @@ from streams.kafka.broker import broker_status
 from tests.chaos.scenarios import Planned
 from tests.chaos.stream import Stream
 from tests.harness import clocks
-from tests.harness.cluster import Cluster, eventually
+from tests.harness.cluster import Cluster, eventually, kafka_tool
 from tests.harness.disk import full
 from tests.harness.messages import now_ms, transaction
 from tests.harness.proxy import Api, Harm, Proxy
@@ -32,6 +32,9 @@ NODE_AWAY_S = 3.0
 OPEN_S = 0.3
 """How long a producer's transaction stays open: readers of committed records wait behind it."""
 EVENTS, GROUP = "bank.transactions", "notifier"
+QUOTA, QUOTA_BYTES_PER_S = "producer_byte_rate", 10_240
+QUOTA_WINDOW_S = 11.0
+"""Kafka's default, over which it counts: no answer is held for longer."""
 
 
 class Crew:
@@ -101,6 +104,7 @@ class Crew:
             "node_kill": self._node_kill,
             "node_terminate": self._node_terminate,
             "disk_full": self._disk_full,
+            "throttle": self._throttle,
             "clock": self._clock,
             "abort": self._abort,
         }
@@ -247,6 +251,19 @@ class Crew:
             time.sleep(fault.lasts_s)
         self._at.start_again()
         return list(range(self._at.partitions))
+
+    def _throttle(self, fault: Planned) -> list[int]:
+        """Set a quota on what workers may write, and take it away; answers are still held for a while."""
+        self._quota("--add-config", f"{QUOTA}={QUOTA_BYTES_PER_S}")
+        self._began = now_ms()  # not when the tool was started
+        time.sleep(fault.lasts_s)
+        self._quota("--delete-config", QUOTA)
+        time.sleep(QUOTA_WINDOW_S)
+        return []
+
+    def _quota(self, *change: str) -> None:
+        whom = ("--entity-type", "clients", "--entity-name", GROUP)
+        kafka_tool(self._at, "kafka.admin.ConfigCommand", "--alter", *change, *whom)
 
     def _clock(self, fault: Planned) -> list[int]:
         """Let a worker's clock jump, and jump back."""

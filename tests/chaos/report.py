@@ -17,8 +17,8 @@ OTHER = ("I8", "I9", "I11")
 SESSION_S = 6.0
 KILLING = ("kill", "crash")
 COUNTED = (
-    "kills", "broker_faults", "full_disks", "network_faults", "rebalances", "zombie_pauses", "clock_jumps",
-    "aborted_transactions", "consent_races",
+    "kills", "broker_faults", "full_disks", "throttles", "network_faults", "rebalances",
+    "zombie_pauses", "clock_jumps", "aborted_transactions", "consent_races",
 )  # fmt: skip
 SHOWN = ("kills", "terminations", *COUNTED[1:])
 
@@ -105,6 +105,7 @@ def _figures(logs: Sequence[Sequence[Line]]) -> Line:
         "terminations": kinds["terminate"] + kinds["leave"],
         "broker_faults": sum(kinds[kind] for kind in BROKER_FAULTS),
         "full_disks": kinds["disk_full"],
+        "throttles": kinds["throttle"],
         "network_faults": kinds["net"],
         "rebalances": sum(kinds[kind] for kind in REBALANCING),
         "clock_jumps": kinds["clock"],

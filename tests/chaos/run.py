@@ -31,8 +31,9 @@ EVENTS_PER_S = 300
 LEAST_LEAD_S = 3.0
 LEAD = 0.08
 """Of the time that the plan takes: the first and the last fault must meet work in flight."""
-USUAL_FAULT_S, NODE_FAULT_S = 8.0, 25.0
-HOLDING = ("pause", "net", "disk_full", *BROKER_FAULTS)
+USUAL_FAULT_S, SLOW_FAULT_S = 8.0, 25.0
+SLOW = ("node_", "throttle", "disk_full")
+HOLDING = ("pause", "net", "disk_full", "throttle", *BROKER_FAULTS)
 FAIL_OVER_MS = 8_000
 """Until a cluster that lost one of three goes on: a broker's session (3 s), election, what clients retry."""
 LONGEST_S = 1_500
@@ -166,7 +167,7 @@ def _strike(
 
 def _usual_s(fault: Planned) -> float:
     """Return how long a fault takes with what follows, a node's until all copies are in step again."""
-    return NODE_FAULT_S if fault.kind.startswith("node_") else USUAL_FAULT_S
+    return SLOW_FAULT_S if fault.kind.startswith(SLOW) else USUAL_FAULT_S
 
 
 def _progress(text: str) -> None:

@@ -81,6 +81,7 @@ SCENARIOS = {
     "S14": Scenario("consent races while workers come and go", _GUESTS, 9, 2, (1.0, 3.0), 2_000),
     "S15": Scenario("clocks of workers jump and come back", _CLOCKS, 8, 2, (1.0, 3.0)),
     "S16": Scenario("a third of the frames is damaged", ("kill",), 5, 2, (2.0, 4.0), mix=Mix(damaged=0.33)),
+    "S19": Scenario("the broker takes 10 KiB/s of what workers write", ("throttle",), 3, 2, (2.0, 4.0)),
     "S23": Scenario("kills, pauses, restarts, rebalances", _ALL, 28, 2, (1.0, 4.0)),
 }
 """By the names of reliability reports."""
