@@ -65,6 +65,7 @@ class Crew:
         self.workers = [self._start() for _ in range(workers)]
         self.exits: list[int] = []
         self._began = 0
+        self._looked: list[dict[str, float]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -104,16 +105,20 @@ class Crew:
             "node_kill": self._node_kill,
             "node_terminate": self._node_terminate,
             "disk_full": self._disk_full,
+            "look": self._look,
             "throttle": self._throttle,
             "clock": self._clock,
             "abort": self._abort,
         }
         self._began = now_ms()
         partitions = actions[fault.kind.split()[0]](fault)
-        return {
+        done = {
             "kind": fault.kind, "workers": fault.workers, "at_ms": self._began,
             "lasted_ms": now_ms() - self._began, "partitions": partitions,
         }  # fmt: skip
+        if self._looked:
+            done["looked"], self._looked = self._looked, []
+        return done
 
     def end(self) -> None:
         """Stop every worker in good order."""
@@ -251,6 +256,17 @@ class Crew:
             time.sleep(fault.lasts_s)
         self._at.start_again()
         return list(range(self._at.partitions))
+
+    def _look(self, _: Planned) -> list[int]:
+        """Note what each worker holds."""
+        self._looked = [
+            {
+                "resident_mib": round(worker.metric("process_resident_memory_bytes") / 2**20, 1),
+                "open_files": int(worker.metric("process_open_fds")),
+            }
+            for worker in self.workers
+        ]
+        return []
 
     def _throttle(self, fault: Planned) -> list[int]:
         """Set a quota on what workers may write, and take it away; answers are still held for a while."""

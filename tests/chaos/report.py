@@ -55,7 +55,7 @@ def report(logs: Sequence[Sequence[Line]]) -> Line:
 
 
 def table(found: Line) -> str:
-    """Return the report as a table for people: a line a scenario, all of them together in the last."""
+    """Return the report for people: a line a scenario, all of them in the last, and what the counts bound."""
     lines = [
         "| | runs | records | faults | lost | twice | unasked | hanging | takeover p50 (max), s |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -69,6 +69,11 @@ def table(found: Line) -> str:
             f"| {name} | {one['runs']} | {one['records']:,} | {faults} | {one['lost']} | {one['duplicates']} "
             f"| {one['unconsented']} | {one['hanging_transactions']} | {seconds} |"
         )
+    bounds = ", ".join(
+        f"{kind.replace('_', ' ')} {bound:.2%}" for kind, bound in found["upper_bounds_95"].items()
+    )
+    lines += ["", f"Upper 95 % bounds of the probability that one goes wrong: {bounds}.", ""]
+    lines += [f"Of commit {found['commit']}; without a run: {', '.join(found['missing']) or 'none'}."]
     return "\n".join(lines) + "\n"
 
 

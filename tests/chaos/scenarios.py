@@ -62,7 +62,7 @@ _CLOCKS = ("clock +600", "clock -20", "clock +7200", "clock -600")
 """Ten minutes make balances stale or consents not yet effective; two hours are more than Kafka lets pass."""
 _DIRTY = Mix(repeats=0.1, recent=5_000, disorder=0.1, late=0.01)
 SCENARIOS = {
-    "S0": Scenario("no fault", (), 0, 2, (0.0, 0.0)),
+    "S0": Scenario("no fault; memory and files looked at", ("look",), 20, 2, (8.0, 12.0)),
     "S1": Scenario("SIGKILL at each crash point", _CRASHES, 36, 2, (0.5, 2.0)),
     "S2": Scenario("SIGKILL of one to three workers at once, started again", ("kill",), 30, 3, (0.5, 3.0)),
     "S3": Scenario("SIGTERM of a worker, started again at once", ("terminate",), 20, 2, (0.5, 3.0)),
@@ -100,7 +100,7 @@ class Planned(NamedTuple):
 def plan(name: str, seed: int, share: float) -> list[Planned]:
     """Return the faults of a run; `share` of the scenario's number, at least one of each kind."""
     scenario, chance = SCENARIOS[name], Random(f"{name}:{seed}")
-    count = max(len(scenario.kinds), round(scenario.faults * share)) if scenario.kinds else 0
+    count = max(len(scenario.kinds), round(scenario.faults * share))
     planned = []
     for number in range(count):
         kind = scenario.kinds[number % len(scenario.kinds)]

@@ -105,4 +105,4 @@ def test_a_seed_makes_the_same_plan_again_and_another_seed_another(name: str) ->
     assert kinds == set(SCENARIOS[name].kinds)
     assert plan(name, 1, 1.0) == plan(name, 1, 1.0)
     assert len(plan(name, 1, 1.0)) == SCENARIOS[name].faults
-    assert not plan(name, 1, 1.0) or plan(name, 1, 1.0) != plan(name, 2, 1.0)
+    assert plan(name, 1, 1.0) != plan(name, 2, 1.0)
