@@ -155,7 +155,6 @@ def _burst(at: Cluster, name: str) -> list[Record]:
 
 def _trouble(at: Cluster) -> None:
     """Send what cannot be read, what is taken back, and revocations with events behind them."""
-    _aborted(at)
     producer = at.producer()
     sent(producer, [Record("bank.transactions", name, CANARIES[1].encode()) for name in SUBJECTS[12:17]])
     revoked = [*REVOKED, SLOW]
@@ -165,6 +164,7 @@ def _trouble(at: Cluster) -> None:
     sent(producer, [Record("bank.transactions", name, value) for name, value in after])
     time.sleep(HALF_REVOKED_S)
     sent(producer, [Record("bank.transactions", SLOW, transaction(SLOW, "late"))])
+    _aborted(at)
 
 
 def _aborted(at: Cluster) -> None:
