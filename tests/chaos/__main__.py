@@ -28,7 +28,8 @@ BEGIN, END = "<!-- written by `make verify-full` -->\n\n", "\n<!-- to here -->"
 
 def main(arguments: list[str]) -> int:
     """Run, report or check; 0 if nothing was found."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what was started is ended
+    for number in (signal.SIGINT, signal.SIGTERM):  # what was started is ended, in the background too
+        signal.signal(number, signal.default_int_handler)
     options = _parser().parse_args(arguments)
     code: int = options.act(options)
     return code
