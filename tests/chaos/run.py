@@ -29,9 +29,9 @@ from tests.model.waiting import wait_until_decided
 
 EVENTS_PER_S = 300
 LEAST_LEAD_S = 3.0
-LEAD = 0.08
+LEAD = 0.1
 """Of the time that the plan takes: the first and the last fault must meet work in flight."""
-USUAL_FAULT_S, SLOW_FAULT_S = 8.0, 25.0
+USUAL_FAULT_S, SLOW_FAULT_S = 12.0, 25.0
 SLOW = ("node_", "throttle", "disk_full")
 HOLDING = ("pause", "net", "disk_full", "throttle", *BROKER_FAULTS)
 FAIL_OVER_MS = 8_000
