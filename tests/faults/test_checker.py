@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.broken.apply import FOLDER, patched_tree, stated
-from tests.harness.cluster import ROOT, TREE, Cluster, cluster, figures
+from tests.harness.cluster import ROOT, TREE, Cluster, cluster, eventually, figures
 from tests.harness.messages import (
     Record,
     alert,
@@ -43,6 +43,7 @@ LATE, REVOKED, SUSPENDED, SLOW = "checker:late", SUBJECTS[:5], SUBJECTS[10], SUB
 CANARIES = ("Canary Shop 4711", "canary text 4712", "user-of-checker")
 HALF_REVOKED_S = 2.3  # later than the bound of I5
 DECIDED_S = 10.0
+FOLDED_S = 15.0
 AT_A_TIME = 3
 
 
@@ -125,12 +126,15 @@ class Run:
 
 
 def _grant(at: Cluster) -> None:
+    """Grant, and wait until it is folded, which a broken build may never do."""
     asked = [
         Record("consent.requests", subject, request(subject, "GRANT", f"user-of-{subject}"))
         for subject in SUBJECTS
     ]
     later = request(LATE, "GRANT", f"user-of-{LATE}", consent=consent(effective_at=now_ms()))
     sent(at.producer(), [*asked, Record("consent.requests", LATE, later)])
+    with contextlib.suppress(AssertionError):
+        eventually("grants are folded", lambda: len(at.read("consent.results")) > len(asked), FOLDED_S)
 
 
 def _burst(at: Cluster, name: str) -> list[Record]:
