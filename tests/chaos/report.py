@@ -20,6 +20,7 @@ COUNTED = (
     "kills", "broker_faults", "full_disks", "throttles", "network_faults", "rebalances",
     "zombie_pauses", "clock_jumps", "aborted_transactions", "consent_races",
 )  # fmt: skip
+SAYS_LITTLE = 0.5
 SHOWN = ("kills", "terminations", *COUNTED[1:])
 
 Line = dict[str, Any]
@@ -70,10 +71,13 @@ def table(found: Line) -> str:
             f"| {one['unconsented']} | {one['hanging_transactions']} | {seconds} |"
         )
     bounds = ", ".join(
-        f"{kind.replace('_', ' ')} {bound:.2%}" for kind, bound in found["upper_bounds_95"].items()
+        f"{kind.replace('_', ' ')} {bound:.2%}"
+        for kind, bound in found["upper_bounds_95"].items()
+        if bound < SAYS_LITTLE
     )
     lines += ["", f"Upper 95 % bounds of the probability that one goes wrong: {bounds}.", ""]
-    lines += [f"Of commit {found['commit']}; without a run: {', '.join(found['missing']) or 'none'}."]
+    commits = [found["commit"]] if isinstance(found["commit"], str) else found["commit"]
+    lines += [f"Of commit {', '.join(commits)}; without a run: {', '.join(found['missing']) or 'none'}."]
     return "\n".join(lines) + "\n"
 
 
@@ -145,5 +149,5 @@ def _violations(ends: Iterable[Line], names: Sequence[str]) -> int:
 
 
 def _one(values: Sequence[Any]) -> Any:
-    """Return the value that all have, or all of them."""
-    return values[0] if len(set(values)) == 1 else values
+    """Return the value that all have, or each that some have."""
+    return values[0] if len(set(values)) == 1 else sorted(set(values))
