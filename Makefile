@@ -67,7 +67,7 @@ bench: $(STAMP)
 guard: $(STAMP)
 	@$(BIN)/python -m bench guard --against HEAD~1
 
-# kill, pause and restart workers and broker while events flow, then verify; about 7 minutes
+# kill, pause and restart workers and broker while events flow, then verify; about 6 minutes
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos run $(CHAOS_SCENARIOS) --share 0.1 $(CHAOS_ARGS)
 
