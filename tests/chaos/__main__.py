@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.report import commit
 from tests.chaos.peers import PEERS, run_peer
-from tests.chaos.report import invalid, is_clean, read, report, table
+from tests.chaos.report import invalid, is_clean, lines_of, read, report, table
 from tests.chaos.run import cannot, run
 from tests.chaos.scenarios import SCENARIOS
 
@@ -70,7 +70,7 @@ def _run_one(options: argparse.Namespace, name: str, seed: int) -> int:
             return 1
         options.out.mkdir(parents=True, exist_ok=True)
         log.write_bytes((Path(scratch) / log.name).read_bytes())
-    found = report([[json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]])
+    found = report([lines_of(log)])
     return _tell(f"{name} seed {seed}", found, time.monotonic() - began)
 
 
@@ -113,9 +113,8 @@ def _report(options: argparse.Namespace) -> int:
     """Write the report, and its table into the page."""
     found = report(read(options.logs))
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
-    if options.page:
-        text = options.page.read_text(encoding="utf-8")
-        options.page.write_text(_with_table(text, table(found)), encoding="utf-8")
+    text = options.page.read_text(encoding="utf-8")
+    options.page.write_text(_with_table(text, table(found)), encoding="utf-8")
     return 0 if is_clean(found) else 1
 
 
@@ -135,7 +134,7 @@ def _check(options: argparse.Namespace) -> int:
     for log in logs:
         for why in invalid(log):
             print(f"INVALID: {why}", file=sys.stderr)
-    is_shown = options.page is None or table(found) in options.page.read_text(encoding="utf-8")
+    is_shown = table(found) in options.page.read_text(encoding="utf-8")
     if not is_shown:
         print(f"{options.page}: its table is not what the logs say", file=sys.stderr)
     is_good = found == stated and is_shown and is_clean(found)

@@ -29,6 +29,7 @@ RARE_POINTS = {"acquired": 1, "restore": 1, "on_revoke": 2}
 """Passed once in a while, `on_revoke` also when a worker joins: the time at which to die there."""
 JOINED_S = 10.0
 NODE_AWAY_S = 3.0
+"""A broker's session: the others must have gone on without it."""
 OPEN_S = 0.3
 """How long a producer's transaction stays open: readers of committed records wait behind it."""
 EVENTS, GROUP = "bank.transactions", "notifier"
@@ -253,7 +254,7 @@ class Crew:
         home = self._at.running.home
         with full(home):
             eventually("the broker ends", lambda: broker_status(home) is None, READY_S)
-            time.sleep(fault.lasts_s)
+            time.sleep(fault.lasts_s)  # as planned: workers wait for a broker meanwhile
         self._at.start_again()
         return list(range(self._at.partitions))
 
@@ -272,7 +273,7 @@ class Crew:
         """Set a quota on what workers may write, and take it away; answers are still held for a while."""
         self._quota("--add-config", f"{QUOTA}={QUOTA_BYTES_PER_S}")
         self._began = now_ms()  # not when the tool was started
-        time.sleep(fault.lasts_s)
+        time.sleep(fault.lasts_s)  # as planned
         self._quota("--delete-config", QUOTA)
         time.sleep(QUOTA_WINDOW_S)
         return []
@@ -285,7 +286,7 @@ class Crew:
         """Let a worker's clock jump, and jump back."""
         clock = _clock_of(self._victim(fault).log)
         clocks.shift(clock, int(fault.kind.split()[1]))
-        time.sleep(fault.lasts_s)
+        time.sleep(fault.lasts_s)  # as planned: batches are decided at the wrong time
         clocks.shift(clock, 0)
         return []
 

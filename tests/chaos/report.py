@@ -28,10 +28,12 @@ Line = dict[str, Any]
 
 def read(folder: Path) -> list[list[Line]]:
     """Return the lines of each log in a folder, by file name."""
-    return [
-        [json.loads(line) for line in path.read_text(encoding="ascii").splitlines()]
-        for path in sorted(folder.glob("*.jsonl"))
-    ]
+    return [lines_of(path) for path in sorted(folder.glob("*.jsonl"))]
+
+
+def lines_of(log: Path) -> list[Line]:
+    """Return the lines of one log."""
+    return [json.loads(line) for line in log.read_text(encoding="ascii").splitlines()]
 
 
 def report(logs: Sequence[Sequence[Line]]) -> Line:
