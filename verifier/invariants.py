@@ -179,7 +179,10 @@ def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) ->
         if ended is not None:
             delays.append(one.appended - ended - _overlap(pauses, ended, one.appended))
             if delays[-1] > REVOCATION_BOUND_MS:
-                found.violations.append(f"{one.place}: appended {delays[-1]} ms after a revocation")
+                age = one.appended - int(one.value["decided_at"])
+                found.violations.append(
+                    f"{one.place}: appended {delays[-1]} ms after a revocation, {age} ms after it was decided"
+                )
     delays.sort()
     found.figures = {
         "appended_after_a_revocation": len(delays),

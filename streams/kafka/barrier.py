@@ -62,8 +62,9 @@ class HighWatermarks:
         """
         future = self._asked.get(partition)
         if future is None:
-            future = self._asked[partition] = asyncio.get_running_loop().create_future()
-            self._ask()
+            loop = asyncio.get_running_loop()
+            future = self._asked[partition] = loop.create_future()
+            loop.call_soon(self._ask)  # what is asked at once for other partitions goes with it
         return await asyncio.shield(future)
 
     def _ask(self) -> None:

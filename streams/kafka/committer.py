@@ -17,8 +17,13 @@ Ends = Mapping[tuple[str, int], int]
 class Committer(Protocol):
     """Makes results durable for one partition number."""
 
-    async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
+    async def commit(
+        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+    ) -> Ends:
         """Write the stages in order, then the offsets; return the offset after the last record by slot.
+
+        What is not acknowledged by `write_by_s`, by the loop's clock, must not become readable if that can be
+        helped.
 
         Called with one result at a time. After any exception the caller does not know what happened and reads
         back.

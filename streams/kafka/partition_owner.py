@@ -241,9 +241,15 @@ class PartitionOwner:
         return result
 
     async def commit(
-        self, result: BatchResult, batches: Sequence[RecordBatch], lags: Callable[[str], int]
+        self,
+        result: BatchResult,
+        batches: Sequence[RecordBatch],
+        lags: Callable[[str], int],
+        write_by_s: float,
     ) -> None:
         """Commit a result with its positions, then merge its overlay; after an exception nothing is merged.
+
+        What is not written by `write_by_s`, by the loop's clock, is given up: its barrier was too long ago.
 
         Raises:
             FencedError, OutcomeUnknownError: see `Committer.commit`.
@@ -257,7 +263,7 @@ class PartitionOwner:
         started = monotonic()
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
         try:
-            ends = await self._committer.commit([outputs, states], offsets)
+            ends = await self._committer.commit([outputs, states], offsets, write_by_s)
         except NotifierError:
             self.observer.transaction("unknown", monotonic() - started)
             raise

@@ -27,6 +27,8 @@ PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
+LATEST_WRITE_S = 1.0  # after the barrier; doubled by each failure, or a slow Kafka would never be written to
+OLDEST_MARK_S = 0.1  # at the barrier; an older one lets more revocations pass it
 REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
@@ -65,6 +67,30 @@ class _Moment(NamedTuple):
         """Tell whether the process neither worked nor waited for itself since: it was paused, or starved."""
         now = self.now()
         return now.clock_s - self.clock_s - (now.processor_s - self.processor_s) > LONGEST_SLEEP_S
+
+
+class _Question(NamedTuple):
+    """How far consent requests had been appended: when that was asked, and the answer."""
+
+    asked_s: float
+    answer: asyncio.Task[int]
+
+    @classmethod
+    def ask(cls, owner: PartitionOwner) -> Self:
+        """Ask now. Whoever wants no answer any more may forget the question."""
+        answer = asyncio.create_task(owner.request_high_watermark(), name="barrier-mark")
+        answer.add_done_callback(_look_at)
+        return cls(asyncio.get_running_loop().time(), answer)
+
+    def is_old(self) -> bool:
+        """Tell whether it was asked too long ago."""
+        return asyncio.get_running_loop().time() - self.asked_s > OLDEST_MARK_S
+
+
+def _look_at(answer: asyncio.Task[int]) -> None:
+    """Read why a question failed that was forgotten: asyncio would log it."""
+    if not answer.cancelled():
+        answer.exception()
 
 
 class Patience:
@@ -126,6 +152,7 @@ class PartitionTask:
         self._requests: deque[RecordBatch] = deque()
         self._events: dict[str, deque[RecordBatch]] = {topic: deque() for topic in EVENT_TOPICS}
         self._pending = 0
+        self._question: _Question | None = None
         self._wake = asyncio.Event()
         self._is_closing = False
         self.is_ready = False
@@ -165,10 +192,14 @@ class PartitionTask:
         self._wake.set()
 
     def events_arrived(self, batches: list[RecordBatch]) -> None:
-        """Queue event batches of one topic, in offset order."""
+        """Queue event batches of one topic, in offset order, and ask for their barrier: it is answered while
+        the batch before them is committed.
+        """
         for batch in batches:
             self._events[batch.topic].append(batch)
             self._pending += len(batch)
+        self._forget_question()
+        self._question = _Question.ask(self._owner)
         self._wake.set()
 
     async def close(self, deadline_s: float) -> PartitionOwner:
@@ -182,6 +213,7 @@ class PartitionTask:
         if not done:
             self._task.cancel()
             await asyncio.wait({self._task})
+        self._forget_question()
         await self._owner.release()
         return self._owner
 
@@ -230,7 +262,8 @@ class PartitionTask:
                 if asked.has_slept() and not is_again:  # consents may have been withdrawn meanwhile
                     is_again = True
                     continue
-                await self._owner.commit(result, batches, self._records_left)
+                write_by_s = asked.clock_s + LATEST_WRITE_S * 2**patience.failures
+                await self._owner.commit(result, batches, self._records_left, write_by_s)
                 self._is_retrying = False
                 return
             except OutcomeUnknownError as error:
@@ -259,13 +292,13 @@ class PartitionTask:
             raise
 
     async def _barrier(self) -> None:
-        """Fold every request that had been appended when the batch was taken.
+        """Fold every request that had been appended when the last of the batch's events arrived, or later.
 
         An open transaction below the mark makes it wait.
         """
         clock = asyncio.get_running_loop().time
         started = clock()
-        mark = await self._owner.request_high_watermark()
+        mark = await self._last_question().answer
         while True:
             await self._fold_arrived()
             if not self._owner.is_restored:  # closed while it acquired anew
@@ -286,6 +319,18 @@ class PartitionTask:
                 raise asyncio.CancelledError
         self.waits_for = ""
         self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
+
+    def _last_question(self) -> _Question:
+        """Return the question that was asked when events arrived last, or ask; none is used twice."""
+        question, self._question = self._question, None
+        if question is None or question.is_old():
+            return _Question.ask(self._owner)
+        return question
+
+    def _forget_question(self) -> None:
+        if self._question is not None:
+            self._question.answer.cancel()
+            self._question = None
 
     async def _fold_arrived(self) -> None:
         patience = Patience(self._owner.partition)

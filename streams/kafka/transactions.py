@@ -74,9 +74,15 @@ class TransactionalProducer:
         self._requests = requests
 
     async def transact(
-        self, writes: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], group_id: str
+        self,
+        writes: Sequence[WriteSet],
+        offsets: Mapping[TopicPartition, int],
+        group_id: str,
+        write_by_s: float | None = None,
     ) -> dict[Slot, int]:
         """Write everything and the group's offsets in one transaction; return where writes ended, by slot.
+
+        Writes that are not acknowledged by `write_by_s`, by the loop's clock, are not committed.
 
         Raises:
             FencedError: another worker has taken the transactional id; nothing was committed.
@@ -91,9 +97,10 @@ class TransactionalProducer:
         ]
         try:
             async with asyncio.timeout(self._timeout_s):
-                await requests.add_partitions({slot: None for slot, _ in batches})
-                await requests.add_group(group_id)
-                ends = await requests.produce(batches)
+                async with asyncio.timeout_at(write_by_s):
+                    await requests.add_partitions({slot: None for slot, _ in batches})
+                    await requests.add_group(group_id)
+                    ends = await requests.produce(batches)
                 await reach("after_produce")
                 await requests.commit_offsets(offsets, group_id)
                 await reach("before_commit")

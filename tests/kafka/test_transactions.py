@@ -14,7 +14,7 @@ from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker
 from streams.kafka.transaction_requests import SEQUENCE_LIMIT, TransactionRequests
 from streams.kafka.transactions import TransactionalProducer, _builder
-from streams.kafka.write_set import Slot, WriteSet
+from streams.kafka.write_set import Slot, Slotted, WriteSet
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_STATE, DECISIONS
 
@@ -267,5 +267,46 @@ def test_a_transaction_that_is_too_long_for_its_time_is_given_up(
         await producer.open()
         await producer.close()
         assert b"too late" not in await committed_values(settings)
+
+    run(story)
+
+
+@pytest.mark.broker
+def test_what_is_not_written_in_time_is_not_committed_however_late_it_is_written(
+    make: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        clock = asyncio.get_running_loop().time
+        producer = make("stale")
+        await producer.open()
+        requests = producer._requests
+        assert requests is not None
+        produce, written = requests.produce, asyncio.Event()
+
+        async def late(batches: Iterable[Slotted]) -> dict[Slot, int]:
+            try:
+                return await asyncio.shield(asyncio.ensure_future(write(batches)))
+            finally:
+                await written.wait()
+
+        async def write(batches: Iterable[Slotted]) -> dict[Slot, int]:
+            await asyncio.sleep(0.3)
+            try:
+                return await produce(batches)
+            finally:
+                written.set()
+
+        monkeypatch.setattr(requests, "produce", late)
+        began = await end_offset(settings)
+        with pytest.raises(OutcomeUnknownError, match="TimeoutError"):
+            await producer.transact([writes(b"stale")], {OFFSET: 1}, settings.app_id, clock() + 0.1)
+        assert not producer.is_open
+        assert await end_offset(settings) > began, "it was written"
+        await producer.open()
+        await producer.transact([writes(b"fresh")], {OFFSET: 1}, settings.app_id, clock() + 10)
+        await producer.close()
+        seen = await committed_values(settings)
+        assert b"fresh" in seen
+        assert b"stale" not in seen
 
     run(story)

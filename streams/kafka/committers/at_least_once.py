@@ -4,6 +4,7 @@ Cheaper than a transaction; a crash in between repeats outputs, equal to the fir
 this way: they are transactional whatever the guarantee (DESIGN section 5). Read next: `exactly_once.py`.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -39,9 +40,17 @@ class AtLeastOnceCommitter:
         self._producer = producer
         self._offset_commits = offset_commits
 
-    async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
-        """Commit one result; see `committer.Committer.commit`."""
+    async def commit(
+        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+    ) -> Ends:
+        """Commit one result; see `committer.Committer.commit`.
+
+        Nothing begins after `write_by_s`; what aiokafka's producer has taken by then it goes on sending, and
+        nobody can have it back.
+        """
         self._offset_commits.check()
+        if asyncio.get_running_loop().time() > write_by_s:
+            raise OutcomeUnknownError("decided too long ago to be written; deciding again")
         ends: dict[tuple[str, int], int] = {}
         try:
             for stage in stages:

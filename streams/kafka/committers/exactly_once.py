@@ -19,6 +19,8 @@ class ExactlyOnceCommitter:
         self._producer = producer
         self._group_id = group_id
 
-    async def commit(self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int]) -> Ends:
+    async def commit(
+        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+    ) -> Ends:
         """Commit one result; see `committer.Committer.commit`."""
-        return await self._producer.transact(stages, offsets, self._group_id)
+        return await self._producer.transact(stages, offsets, self._group_id, write_by_s)
