@@ -17,8 +17,8 @@ from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 
 STREAM_BUFFER = 16  # messages; one holds everything that a fetch gave
-REBALANCE_TIMEOUT_S = 60.0
 REQUEST_TIMEOUT_S = 40.0
+JOIN_SLACK_S = 5.0  # a join is answered when the last member has come, or its time is over
 
 
 class WholeBatches(faust.Schema):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -77,8 +77,8 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
-        broker_rebalance_timeout=REBALANCE_TIMEOUT_S,
-        broker_request_timeout=REQUEST_TIMEOUT_S,
+        broker_rebalance_timeout=float(settings.drain_timeout_s),  # as long as a member may take to let go
+        broker_request_timeout=max(REQUEST_TIMEOUT_S, settings.drain_timeout_s + JOIN_SLACK_S),
         agent_supervisor=mode.CrashingSupervisor,
     )
     app.settings = settings

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
 FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 5.0
+LONGEST_BACKOFF_S = 2.0
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
 LATEST_WRITE_S = 1.0  # after the barrier; doubled by each failure, or a slow Kafka would never be written to
 OLDEST_MARK_S = 0.1  # at the barrier; an older one lets more revocations pass it

@@ -94,6 +94,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             fetch_max_wait_ms=self.app.settings.event_fetch_wait_ms,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
             rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
             heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
             isolation_level="read_committed",
         )
