@@ -80,6 +80,10 @@ class OutcomeUnknownError(NotifierError):
     exit_code = 3
 
 
+class LateWriteError(OutcomeUnknownError):
+    """A decision was not written soon enough after its barrier, and must be made again behind a new one."""
+
+
 class ConfigurationError(NotifierError):
     """Settings that cannot work; the message lists every fault at once."""
 

@@ -99,6 +99,14 @@ class Settings:
     batch_max_records: int = _setting(
         32_000, "Most records decided in one transaction.", unit="records", low=1, high=1_000_000
     )
+    transaction_interval_ms: int = _setting(
+        20,
+        "Least time from one decision of a partition number to the next, unless a batch is full: fewer and "
+        "larger transactions. Not for at_least_once, which has none.",
+        unit="ms",
+        low=0,
+        high=1_000,
+    )
     drain_timeout_s: int = _setting(
         20,
         "Longest time from SIGTERM to the end; after half of it, work is abandoned.",

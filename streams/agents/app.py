@@ -18,7 +18,8 @@ from streams.wire.topics import EVENT_TOPICS
 
 STREAM_BUFFER = 16  # messages; one holds everything that a fetch gave
 REQUEST_TIMEOUT_S = 40.0
-JOIN_SLACK_S = 5.0  # a join is answered when the last member has come, or its time is over
+LONGEST_REBALANCE_S = 60.0
+SLACK_S = 5.0  # for what goes with letting go, and for the answer to a join that waits for others
 
 
 class WholeBatches(faust.Schema):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -63,6 +64,8 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
 
     It connects when it is started. Must be called on the event loop that runs it.
     """
+    heard_s = settings.heartbeat_interval_ms / 1000
+    rebalance_s = min(heard_s + settings.drain_timeout_s + SLACK_S, LONGEST_REBALANCE_S)
     app = NotifierApp(
         settings.app_id,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
@@ -77,8 +80,8 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
-        broker_rebalance_timeout=float(settings.drain_timeout_s),  # as long as a member may take to let go
-        broker_request_timeout=max(REQUEST_TIMEOUT_S, settings.drain_timeout_s + JOIN_SLACK_S),
+        broker_rebalance_timeout=rebalance_s,
+        broker_request_timeout=max(REQUEST_TIMEOUT_S, rebalance_s + SLACK_S),
         agent_supervisor=mode.CrashingSupervisor,
     )
     app.settings = settings

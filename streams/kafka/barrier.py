@@ -64,6 +64,7 @@ class HighWatermarks:
         if future is None:
             loop = asyncio.get_running_loop()
             future = self._asked[partition] = loop.create_future()
+            future.add_done_callback(_look_at)
             loop.call_soon(self._ask)  # what is asked at once for other partitions goes with it
         return await asyncio.shield(future)
 
@@ -118,3 +119,9 @@ class HighWatermarks:
                     elif not error.retriable:
                         raise error
         return ends
+
+
+def _look_at(answer: asyncio.Future[int]) -> None:
+    """Read why a question failed whose askers are gone: asyncio would log it."""
+    if not answer.cancelled():
+        answer.exception()

@@ -76,7 +76,7 @@ class Carrier:
 
     def assign(self, assigned: Iterable[TopicPartition]) -> None:
         """Start a task for every partition number that is wholly ours; drop the stores of the others."""
-        owned = _whole_numbers(assigned)
+        owned, settings = _whole_numbers(assigned), self._shared.settings
         for partition in owned:
             owner = PartitionOwner(
                 self._shared,
@@ -89,7 +89,9 @@ class Carrier:
                 self._is_member,
                 self.room.set,
                 self._records_left(partition),
-                self._shared.settings.batch_max_records,
+                settings.batch_max_records,
+                settings.transaction_interval_ms / 1000 if settings.guarantee == "exactly_once" else 0.0,
+                settings.transaction_timeout_ms / 1000,
             )
             task.on_failure(self._on_failure)
             self._tasks[partition] = task

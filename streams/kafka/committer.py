@@ -30,5 +30,6 @@ class Committer(Protocol):
 
         Raises:
             FencedError: another worker owns the partition number; nothing of this result counts.
+            LateWriteError: not written by `write_by_s`.
             OutcomeUnknownError: no answer in time, or a failure on the way.
         """

@@ -10,13 +10,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from time import process_time
 from typing import NamedTuple, Self
 
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError
 
-from streams.errors import FencedError, OutcomeUnknownError
+from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
+from streams.kafka.pace import Moment, Patience, Question, WriteLimit
 from streams.kafka.partition_owner import INPUTS, PartitionOwner
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
@@ -24,12 +24,6 @@ from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
 log = logging.getLogger(__name__)
 
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
-FIRST_BACKOFF_S = 0.2
-LONGEST_BACKOFF_S = 2.0
-LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
-LATEST_WRITE_S = 1.0  # after the barrier; doubled by each failure, or a slow Kafka would never be written to
-OLDEST_MARK_S = 0.1  # at the barrier; an older one lets more revocations pass it
-REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
 
@@ -52,88 +46,16 @@ class Standing(NamedTuple):
         return (self.restored, self.reached) == (since.restored, since.reached)
 
 
-class _Moment(NamedTuple):
-    """A moment, by the clock and by the processor time of this process, in seconds."""
-
-    clock_s: float
-    processor_s: float
-
-    @classmethod
-    def now(cls) -> Self:
-        """Return the present."""
-        return cls(asyncio.get_running_loop().time(), process_time())
-
-    def has_slept(self) -> bool:
-        """Tell whether the process neither worked nor waited for itself since: it was paused, or starved."""
-        now = self.now()
-        return now.clock_s - self.clock_s - (now.processor_s - self.processor_s) > LONGEST_SLEEP_S
-
-
-class _Question(NamedTuple):
-    """How far consent requests had been appended: when that was asked, and the answer."""
-
-    asked_s: float
-    answer: asyncio.Task[int]
-
-    @classmethod
-    def ask(cls, owner: PartitionOwner) -> Self:
-        """Ask now. Whoever wants no answer any more may forget the question."""
-        answer = asyncio.create_task(owner.request_high_watermark(), name="barrier-mark")
-        answer.add_done_callback(_look_at)
-        return cls(asyncio.get_running_loop().time(), answer)
-
-    def is_old(self) -> bool:
-        """Tell whether it was asked too long ago."""
-        return asyncio.get_running_loop().time() - self.asked_s > OLDEST_MARK_S
-
-
-def _look_at(answer: asyncio.Task[int]) -> None:
-    """Read why a question failed that was forgotten: asyncio would log it."""
-    if not answer.cancelled():
-        answer.exception()
-
-
-class Patience:
-    """Waits after failures, longer each time.
-
-    A Kafka that is away comes back, however long it takes; what it refuses for good is passed on in the end.
-    """
-
-    def __init__(self, partition: int) -> None:
-        self._partition = partition
-        self._refused_since: float | None = None
-        self.failures = 0
-
-    async def after(self, error: OutcomeUnknownError) -> None:
-        """Wait before the next try.
-
-        Raises:
-            OutcomeUnknownError: `error`, when Kafka has refused for REFUSED_S, not having been away.
-        """
-        now = asyncio.get_running_loop().time()
-        if not _is_refusal(error):
-            self._refused_since = None
-        elif self._refused_since is None:
-            self._refused_since = now
-        elif now - self._refused_since > REFUSED_S:
-            raise error
-        log.warning("partition number %d: %s", self._partition, error)
-        await asyncio.sleep(min(FIRST_BACKOFF_S * 2**self.failures, LONGEST_BACKOFF_S))
-        self.failures += 1
-
-
-def _is_refusal(error: OutcomeUnknownError) -> bool:
-    """Tell whether Kafka answered, and trying again will not help: rights, limits, settings."""
-    cause = error.__cause__
-    return isinstance(cause, KafkaError) and not cause.retriable and not isinstance(cause, KafkaTimeoutError)
-
-
 class PartitionTask:
     """The life of one owned partition number.
 
     `consent_arrived` and `events_arrived` are called by the readers; both only queue. `is_saturated` asks the
     event reader to hold back, `on_room` tells it to go on. `records_left` gives a topic's records that are
     not fetched yet, `is_member` asks whether the group still counts on this worker.
+
+    Args:
+        interval_s: least time from the beginning of a decision to that of the next, unless a batch is full.
+        longest_write_s: bound of WriteLimit.
     """
 
     def __init__(
@@ -143,16 +65,21 @@ class PartitionTask:
         on_room: Callable[[], None],
         records_left: Callable[[str], int],
         batch_max_records: int,
+        interval_s: float,
+        longest_write_s: float,
     ) -> None:
         self._owner = owner
         self._is_member = is_member
         self._on_room = on_room
         self._records_left = records_left
         self._max_records = batch_max_records
+        self._interval_s = interval_s
+        self._limit = WriteLimit(longest_write_s)
+        self._stepped_s = float("-inf")
         self._requests: deque[RecordBatch] = deque()
         self._events: dict[str, deque[RecordBatch]] = {topic: deque() for topic in EVENT_TOPICS}
         self._pending = 0
-        self._question: _Question | None = None
+        self._question: Question | None = None
         self._wake = asyncio.Event()
         self._is_closing = False
         self.is_ready = False
@@ -199,7 +126,7 @@ class PartitionTask:
             self._events[batch.topic].append(batch)
             self._pending += len(batch)
         self._forget_question()
-        self._question = _Question.ask(self._owner)
+        self._question = Question.ask(self._owner.request_high_watermark)
         self._wake.set()
 
     async def close(self, deadline_s: float) -> PartitionOwner:
@@ -235,46 +162,59 @@ class PartitionTask:
         self._owner.read_requests(self.consent_arrived)
         self.is_ready, self.waits_for = True, ""
         while not self._is_closing:
-            if not (self._requests or any(self._events.values())):
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._step()
+            rest_s = self._rest_s()
+            if rest_s is not None and rest_s <= 0:
+                await self._step()
+            elif self._requests:
+                await self._fold_arrived()
+            else:
+                await self._until_woken(rest_s)
+
+    def _rest_s(self) -> float | None:
+        """Return how long events wait for more of them; None if there are none."""
+        if not any(self._events.values()):
+            return None
+        if self._pending >= self._max_records:
+            return 0.0
+        return self._stepped_s + self._interval_s - asyncio.get_running_loop().time()
 
     async def _step(self) -> None:
-        """Take what has arrived through one decision; requests alone are folded without one."""
+        """Take what has arrived through one decision."""
+        clock = asyncio.get_running_loop().time
+        self._stepped_s = clock()
         batches = self._take()
-        if not batches:
-            await self._fold_arrived()
-            return
         patience = Patience(self._owner.partition)
+        failures = 0
         is_again = False
-        while not self._is_closing:
+        while batches and not self._is_closing:
             try:
-                await self._barrier()
-                asked = _Moment.now()
+                question = await self._barrier()
+                awake = Moment.now()
                 await reach("after_barrier")
                 batches = self._owner.not_done(batches)  # a fold that failed may have acquired anew
                 if not batches:
                     return
                 result = await self._owner.decide(batches)
                 await reach("after_decide")
-                if asked.has_slept() and not is_again:  # consents may have been withdrawn meanwhile
+                if awake.has_slept() and not is_again:  # consents may have been withdrawn meanwhile
                     is_again = True
                     continue
-                write_by_s = asked.clock_s + LATEST_WRITE_S * 2**patience.failures
+                write_by_s = question.asked_s + self._limit.seconds
                 await self._owner.commit(result, batches, self._records_left, write_by_s)
+                self._limit.met(question.age_s)
                 self._is_retrying = False
                 return
             except OutcomeUnknownError as error:
                 is_again = False
+                if isinstance(error, LateWriteError):
+                    self._limit.missed()
+                else:
+                    failures += 1
                 await self._wait_after(error, patience)
                 await self._acquire_for(batches)
                 batches = self._owner.not_done(batches)
-                if patience.failures > 1:  # what is refused as a whole may pass in parts
+                if failures > 1:  # what is refused as a whole may pass in parts
                     batches = self._first_half(batches)
-                if not batches:
-                    return
             except FencedError:
                 self._put_back(batches)  # whoever owns it next in this process may be this task again
                 raise
@@ -291,40 +231,47 @@ class PartitionTask:
             self._put_back(batches)
             raise
 
-    async def _barrier(self) -> None:
+    async def _barrier(self) -> Question:
         """Fold every request that had been appended when the last of the batch's events arrived, or later.
 
-        An open transaction below the mark makes it wait.
+        An open transaction below the mark makes it wait; what is too old by then is asked again.
         """
         clock = asyncio.get_running_loop().time
         started = clock()
-        mark = await self._last_question().answer
+        while True:
+            question = self._last_question()
+            await self._fold_up_to(await question.answer)
+            if question.age_s <= self._limit.seconds:
+                break
+            self._limit.missed()
+        self.waits_for = ""
+        self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
+        return question
+
+    async def _fold_up_to(self, mark: int) -> None:
         while True:
             await self._fold_arrived()
             if not self._owner.is_restored:  # closed while it acquired anew
                 raise asyncio.CancelledError
             if self._owner.request_offset >= mark:
-                break
+                return
             self.waits_for = (
                 f"consent requests up to offset {mark}, folded up to {self._owner.request_offset}"
             )
             if not self._requests:
-                self._wake.clear()
                 self._is_at_barrier = True
                 try:
-                    await self._wake.wait()
+                    await self._until_woken(None)
                 finally:
                     self._is_at_barrier = False
             if self._is_closing:
                 raise asyncio.CancelledError
-        self.waits_for = ""
-        self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
 
-    def _last_question(self) -> _Question:
+    def _last_question(self) -> Question:
         """Return the question that was asked when events arrived last, or ask; none is used twice."""
         question, self._question = self._question, None
-        if question is None or question.is_old():
-            return _Question.ask(self._owner)
+        if question is None or not question.is_of_use():
+            return Question.ask(self._owner.request_high_watermark)
         return question
 
     def _forget_question(self) -> None:
@@ -377,9 +324,13 @@ class PartitionTask:
         clock = asyncio.get_running_loop().time
         deadline = clock() + timeout_s
         while not self._is_closing and (left := deadline - clock()) > 0:
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+            await self._until_woken(left)
+
+    async def _until_woken(self, timeout_s: float | None) -> None:
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
 
     def _first_half(self, batches: list[RecordBatch]) -> list[RecordBatch]:
         """Return the first half of the records, at least one, and put the rest back to the queues' heads."""

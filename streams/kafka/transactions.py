@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.errors import FencedError, OutcomeUnknownError
+from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
 from streams.kafka.transaction_requests import LATEST_VERSION, TransactionRequests
@@ -85,6 +85,7 @@ class TransactionalProducer:
         Writes that are not acknowledged by `write_by_s`, by the loop's clock, are not committed.
 
         Raises:
+            LateWriteError: they were not.
             FencedError: another worker has taken the transactional id; nothing was committed.
             OutcomeUnknownError: no answer; the producer is closed, and only the committed offsets tell what
             happened.
@@ -95,9 +96,10 @@ class TransactionalProducer:
         batches = [
             slotted for write_set in writes for slotted in write_set.batches(_builder, is_transactional=True)
         ]
+        writing = asyncio.timeout_at(write_by_s)
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with asyncio.timeout_at(write_by_s):
+                async with writing:
                     await requests.add_partitions({slot: None for slot, _ in batches})
                     await requests.add_group(group_id)
                     ends = await requests.produce(batches)
@@ -113,6 +115,10 @@ class TransactionalProducer:
             ) from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
+            if writing.expired():
+                raise LateWriteError(
+                    f"transactional id {self._id}: Kafka did not take the records in time; deciding again"
+                ) from error
             raise OutcomeUnknownError(
                 f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back"
             ) from error

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 
-from streams.errors import OutcomeUnknownError
-from streams.kafka import partition_task
-from streams.kafka.partition_task import LATEST_WRITE_S, PartitionTask
+from streams.errors import LateWriteError, OutcomeUnknownError
+from streams.kafka import pace, partition_task
+from streams.kafka.pace import LATEST_WRITE_S, Patience
+from streams.kafka.partition_task import PartitionTask
 from streams.kernel.record_batch import RecordBatch
 
 SETTLE_S = 0.05
+INTERVAL_S = 1.0
+LONGEST_WRITE_S = 3.0
 
 
 class Owner:
@@ -35,6 +38,7 @@ class Owner:
         self.let_go = asyncio.Event()
         self.limits_s: list[float] = []
         self.observer = self
+        self.answers_after_s = 0.0
 
     async def acquire(self) -> None:
         self.acquired += 1
@@ -47,7 +51,12 @@ class Owner:
 
     async def request_high_watermark(self) -> int:
         self.happened.append("asked")
+        await asyncio.sleep(self.answers_after_s)
+        self.answers_after_s = 0.0
         return 0
+
+    async def fold(self, _: list[RecordBatch]) -> None:
+        self.happened.append("folded")
 
     def barrier_wait(self, *_: Any) -> None:
         pass
@@ -73,15 +82,15 @@ def event(offset: int) -> RecordBatch:
     )
 
 
-def deciding(story: Callable[[Any, PartitionTask], Awaitable[None]]) -> None:
-    """Run a story of a task that owns its partition."""
+def deciding(story: Callable[[Any, PartitionTask], Awaitable[None]], interval_s: float = 0.0) -> None:
+    """Run a story of a task that owns its partition, and takes ten records at once."""
 
     async def yes() -> bool:
         return True
 
     async def whole() -> None:
         owner: Any = Owner()
-        task = PartitionTask(owner, yes, lambda: None, lambda _: 0, 10)
+        task = PartitionTask(owner, yes, lambda: None, lambda _: 0, 10, interval_s, LONGEST_WRITE_S)
         await asyncio.sleep(SETTLE_S)
         await story(owner, task)
         owner.let_go.set()
@@ -95,7 +104,7 @@ def life(is_member: Callable[[], Awaitable[bool]]) -> tuple[int, bool, str]:
 
     async def story() -> tuple[int, bool, str]:
         owner: Any = Owner()
-        task = PartitionTask(owner, is_member, lambda: None, lambda _: 0, 10)
+        task = PartitionTask(owner, is_member, lambda: None, lambda _: 0, 10, 0.0, 10.0)
         await asyncio.sleep(SETTLE_S)
         found = owner.acquired, task.is_ready, task.waits_for
         await task.close(1.0)
@@ -131,31 +140,29 @@ def test_a_group_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyP
             raise answer
         return answer
 
-    monkeypatch.setattr(partition_task, "FIRST_BACKOFF_S", SETTLE_S / 10)
+    monkeypatch.setattr(pace, "FIRST_BACKOFF_S", SETTLE_S / 10)
     assert life(later) == (1, True, "")
 
 
-def test_the_barrier_of_the_next_batch_is_asked_while_the_one_before_is_committed() -> None:
+def test_the_barrier_of_the_next_batch_is_asked_at_every_arrival_while_the_one_before_is_committed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "OLDEST_MARK_S", 60.0)
+
     async def story(owner: Any, task: PartitionTask) -> None:
-        task.events_arrived([event(0)])
-        await asyncio.sleep(SETTLE_S)
-        task.events_arrived([event(1)])
-        task.events_arrived([event(2)])
-        await asyncio.sleep(SETTLE_S / 5)
-        assert owner.happened[:2] == ["asked", "decided [1]"]
-        assert set(owner.happened[2:]) == {"asked"}, "and nothing is decided on an answer alone"
-        asked = len(owner.happened)
+        for offset in range(3):
+            task.events_arrived([event(offset)])
+            await asyncio.sleep(SETTLE_S)
+        assert owner.happened == ["asked", "decided [1]", "asked", "asked"]
         owner.let_go.set()
         await asyncio.sleep(SETTLE_S)
-        assert owner.happened[asked:] == ["decided [2, 3]"], (
-            "no question after the last event was asked again"
-        )
+        assert owner.happened[4:] == ["decided [2, 3]"], "nobody asked again"
 
     deciding(story)
 
 
 def test_a_question_of_long_ago_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition_task, "OLDEST_MARK_S", SETTLE_S)
+    monkeypatch.setattr(pace, "OLDEST_MARK_S", SETTLE_S)
 
     async def story(owner: Any, task: PartitionTask) -> None:
         task.events_arrived([event(0)])
@@ -169,27 +176,63 @@ def test_a_question_of_long_ago_is_asked_again(monkeypatch: pytest.MonkeyPatch) 
     deciding(story)
 
 
-def test_what_failed_is_decided_again_after_a_new_question_with_more_time_to_write_it(
+def test_an_answer_that_came_too_late_is_asked_for_again_before_anything_is_decided(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(partition_task, "FIRST_BACKOFF_S", SETTLE_S / 10)
+    monkeypatch.setattr(pace, "LATEST_WRITE_S", SETTLE_S)
 
     async def story(owner: Any, task: PartitionTask) -> None:
-        owner.failures = [OutcomeUnknownError("first"), OutcomeUnknownError("second")]
+        owner.answers_after_s = 1.5 * SETTLE_S
         owner.let_go.set()
         task.events_arrived([event(0)])
-        await asyncio.sleep(SETTLE_S)
-        assert owner.happened == 3 * ["asked", "decided [1]"]
-        assert owner.limits_s == [pytest.approx(LATEST_WRITE_S * 2**n, abs=0.1) for n in range(3)]
+        await asyncio.sleep(6 * SETTLE_S)
+        assert owner.happened == ["asked", "asked", "decided [1]"]
 
     deciding(story)
 
 
-def test_a_question_that_fails_is_told_by_the_step_that_needs_it_and_by_nobody_else(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_could_not_be_written_in_time_is_decided_again_whole_with_more_time_and_less_after_a_quick_one(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(partition_task, "FIRST_BACKOFF_S", SETTLE_S / 10)
+    monkeypatch.setattr(pace, "FIRST_BACKOFF_S", SETTLE_S / 10)
 
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.failures = [LateWriteError(str(number)) for number in range(4)]
+        owner.let_go.set()
+        task.events_arrived([event(0), event(1)])
+        await asyncio.sleep(3 * SETTLE_S)
+        task.events_arrived([event(2)])
+        await asyncio.sleep(SETTLE_S)
+        assert owner.happened == [*5 * ["asked", "decided [1, 2]"], "asked", "decided [3]"]
+        assert owner.limits_s == [
+            pytest.approx(min(seconds, LONGEST_WRITE_S), abs=0.1)
+            for seconds in (LATEST_WRITE_S, 2 * LATEST_WRITE_S, 4, 8, 16, LATEST_WRITE_S)
+        ]
+
+    deciding(story)
+
+
+def test_what_failed_otherwise_is_tried_in_parts_after_a_new_question_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_BACKOFF_S", SETTLE_S / 10)
+
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.failures = [OutcomeUnknownError("first"), OutcomeUnknownError("second")]
+        owner.let_go.set()
+        task.events_arrived([event(0), event(1)])
+        await asyncio.sleep(2 * SETTLE_S)
+        assert owner.happened == [
+            *2 * ["asked", "decided [1, 2]"], *("asked", "decided [1]"), *("asked", "decided [2]"),
+        ]  # fmt: skip
+        assert max(owner.limits_s) == pytest.approx(LATEST_WRITE_S, abs=0.1)
+
+    deciding(story)
+
+
+def test_a_question_that_failed_before_a_step_needs_it_is_asked_again_and_nobody_hears_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def story(owner: Any, task: PartitionTask) -> None:
         async def fails() -> int:
             raise OutcomeUnknownError("no answer at the barrier")
@@ -201,12 +244,44 @@ def test_a_question_that_fails_is_told_by_the_step_that_needs_it_and_by_nobody_e
         task.events_arrived([event(1)])
         await asyncio.sleep(SETTLE_S)
         owner.request_high_watermark = answers
-        assert "no answer" not in caplog.text
         owner.let_go.set()
         await asyncio.sleep(SETTLE_S)
-        assert caplog.text.count("no answer at the barrier") == 1
-        assert owner.happened[-1] == "decided [2]"
+        assert owner.happened == ["asked", "decided [1]", "asked", "decided [2]"]
 
     deciding(story)
     gc.collect()
-    assert "never retrieved" not in caplog.text
+    assert not caplog.text
+
+
+def test_transactions_keep_their_distance_unless_a_batch_is_full_and_requests_do_not_wait() -> None:
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.let_go.set()
+        task.events_arrived([event(0)])
+        await asyncio.sleep(SETTLE_S)
+        assert owner.happened == ["asked", "decided [1]"], "the first waits for nobody"
+        task.events_arrived([event(1)])
+        task.consent_arrived(event(0))
+        await asyncio.sleep(SETTLE_S)
+        assert "folded" in owner.happened
+        assert "decided [2]" not in owner.happened
+        task.events_arrived([event(offset) for offset in range(2, 11)])
+        await asyncio.sleep(SETTLE_S)
+        assert owner.happened[-1] == f"decided {[offset + 1 for offset in range(1, 11)]}", "ten are a batch"
+        task.events_arrived([event(11)])
+        await asyncio.sleep(SETTLE_S)
+        assert "decided [12]" not in owner.happened
+        await asyncio.sleep(INTERVAL_S)
+        assert owner.happened[-1] == "decided [12]"
+
+    deciding(story, INTERVAL_S)
+
+
+def test_a_kafka_that_is_away_for_a_day_is_still_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LONGEST_BACKOFF_S", 0.0)
+
+    async def story() -> None:
+        patience = Patience(0)
+        for _ in range(1100):
+            await patience.after(OutcomeUnknownError("away"))
+
+    asyncio.run(story())

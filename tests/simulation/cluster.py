@@ -158,7 +158,11 @@ class SimCluster:
             asyncio.get_running_loop().call_later(chance.uniform(0, LATEST_S), _in_vain, apply)
             await asyncio.sleep(chance.uniform(0, 2))
             raise KafkaTimeoutError
-        await asyncio.sleep(there)
+        try:
+            await asyncio.sleep(there)
+        except asyncio.CancelledError:  # its sender gave up, or died; it is on its way all the same
+            asyncio.get_running_loop().call_later(chance.uniform(0, there), _in_vain, apply)
+            raise
         result = apply()
         if (fate := fate - TWICE) < 0:
             _in_vain(apply)

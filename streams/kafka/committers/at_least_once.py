@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import OutcomeUnknownError
+from streams.errors import LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.committer import Ends
 from streams.kafka.committers.offset_commits import OffsetCommits
@@ -45,12 +45,12 @@ class AtLeastOnceCommitter:
     ) -> Ends:
         """Commit one result; see `committer.Committer.commit`.
 
-        Nothing begins after `write_by_s`; what aiokafka's producer has taken by then it goes on sending, and
-        nobody can have it back.
+        It does not begin after `write_by_s`; what aiokafka's producer has taken by then it goes on sending,
+        and nobody can have it back.
         """
         self._offset_commits.check()
         if asyncio.get_running_loop().time() > write_by_s:
-            raise OutcomeUnknownError("decided too long ago to be written; deciding again")
+            raise LateWriteError("decided too long ago to be written; deciding again")
         ends: dict[tuple[str, int], int] = {}
         try:
             for stage in stages:
