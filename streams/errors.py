@@ -8,6 +8,7 @@
     +-- StandstillError           RETRY  3  a worker that does not get on: it starts anew
     +-- DeadLetterBreakerError    STOP   1  too much of what came in went to dead letters
     +-- OutcomeUnknownError       RETRY  3  a commit got no answer: read back what happened
+        +-- LateWriteError        RETRY  3  decided too long ago to be written: decide again
     +-- ConfigurationError        STOP   4  settings that cannot work
         +-- BrokerInstallError    STOP   4  the embedded broker's parts are missing or altered
         +-- CredentialsError      STOP   4  Kafka refused who we are or what we want

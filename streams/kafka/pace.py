@@ -21,7 +21,7 @@ MOST_DOUBLINGS = 10
 REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
 OLDEST_MARK_S = 0.1  # when a step begins; an older one lets more revocations pass it
-LATEST_WRITE_S = 1.0  # after the question to the barrier
+LATEST_WRITE_S = 1.8  # after the question to the barrier; nothing is told 2 s after a revocation
 
 
 class Moment(NamedTuple):
@@ -68,8 +68,8 @@ class Question(NamedTuple):
 class WriteLimit:
     """How long after its question to the barrier a decision may be written.
 
-    A second; longer once that turned out too short, or nothing would be written where Kafka or this machine
-    takes longer. `longest_s` is never exceeded.
+    LATEST_WRITE_S; longer once that turned out too short, or nothing would be written where Kafka or this
+    machine takes longer. `longest_s` is never exceeded.
     """
 
     def __init__(self, longest_s: float) -> None:
