@@ -17,6 +17,7 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.offset import OffsetRequest
 
 from streams.kafka.connection import client_options
+from streams.kafka.futures import look_at
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS
 
@@ -64,7 +65,7 @@ class HighWatermarks:
         if future is None:
             loop = asyncio.get_running_loop()
             future = self._asked[partition] = loop.create_future()
-            future.add_done_callback(_look_at)
+            future.add_done_callback(look_at)
             loop.call_soon(self._ask)  # what is asked at once for other partitions goes with it
         return await asyncio.shield(future)
 
@@ -119,9 +120,3 @@ class HighWatermarks:
                     elif not error.retriable:
                         raise error
         return ends
-
-
-def _look_at(answer: asyncio.Future[int]) -> None:
-    """Read why a question failed whose askers are gone: asyncio would log it."""
-    if not answer.cancelled():
-        answer.exception()

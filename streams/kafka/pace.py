@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.errors import OutcomeUnknownError
+from streams.kafka.futures import look_at
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Question(NamedTuple):
     def ask(cls, high_watermark: Callable[[], Awaitable[int]]) -> Self:
         """Ask now. Whoever wants no answer any more cancels the question or forgets it."""
         answer = asyncio.create_task(_of(high_watermark), name="barrier-mark")
-        answer.add_done_callback(_look_at)
+        answer.add_done_callback(look_at)
         return cls(asyncio.get_running_loop().time(), answer)
 
     @property
@@ -122,9 +123,3 @@ def _is_refusal(error: OutcomeUnknownError) -> bool:
 
 async def _of(high_watermark: Callable[[], Awaitable[int]]) -> int:
     return await high_watermark()
-
-
-def _look_at(answer: asyncio.Task[int]) -> None:
-    """Read why a question failed that was forgotten: asyncio would log it."""
-    if not answer.cancelled():
-        answer.exception()

@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata
 
 from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch, HeaderList, encode_record
+from streams.kafka.futures import look_at
 
 Record = tuple[bytes | None, bytes | None, HeaderList]
 Slot = tuple[str, int]
@@ -119,7 +120,7 @@ class WriteSet:
         sent: list[tuple[Slot, int, asyncio.Future[RecordMetadata]]] = []
         for slot, batch in self.batches(producer.create_batch, is_transactional=False):
             future = await producer.send_batch(batch, slot[0], partition=slot[1])
-            future.add_done_callback(_look_at)
+            future.add_done_callback(look_at)
             sent.append((slot, batch.record_count(), future))
         ends: dict[Slot, int] = {}
         for (slot, count, _), metadata in zip(
@@ -127,12 +128,6 @@ class WriteSet:
         ):
             ends[slot] = metadata.offset + count
         return ends
-
-
-def _look_at(future: asyncio.Future[RecordMetadata]) -> None:
-    """Read why a batch failed that nobody awaits, since another one failed first: asyncio would log it."""
-    if not future.cancelled():
-        future.exception()
 
 
 def _batches(
