@@ -238,12 +238,13 @@ class PartitionTask:
         """
         clock = asyncio.get_running_loop().time
         started = clock()
+        oldest_s = self._limit.seconds
         while True:
             question = self._last_question()
             await self._fold_up_to(await question.answer)
-            if question.age_s <= self._limit.seconds:
+            if question.age_s <= oldest_s:
                 break
-            self._limit.missed()
+            oldest_s *= 2
         self.waits_for = ""
         self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
         return question

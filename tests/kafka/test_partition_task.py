@@ -187,6 +187,9 @@ def test_an_answer_that_came_too_late_is_asked_for_again_before_anything_is_deci
         task.events_arrived([event(0)])
         await asyncio.sleep(6 * SETTLE_S)
         assert owner.happened == ["asked", "asked", "decided [1]"]
+        assert owner.limits_s == [pytest.approx(SETTLE_S, abs=SETTLE_S / 2)], (
+            "a slow barrier gives no more time"
+        )
 
     deciding(story)
 
