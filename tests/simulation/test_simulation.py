@@ -16,7 +16,8 @@ from tests.harness.cluster import figures
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(420)]
 
 SEEDS = 300
-BROKEN_SEEDS = 120
+BROKEN_SEEDS = 400
+"""Enough for the rarest, which one seed in forty shows; most are caught by the first few."""
 NOT_HERE = (
     "checker-reads-aborted.patch",  # fetched record batches,
     "checker-counted-twice.patch",  # metrics,
