@@ -18,18 +18,17 @@ class Committer(Protocol):
     """Makes results durable for one partition number."""
 
     async def commit(
-        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_within_s: float
     ) -> Ends:
         """Write the stages in order, then the offsets; return the offset after the last record by slot.
 
-        What is not acknowledged by `write_by_s`, by the loop's clock, must not become readable if that can be
-        helped.
+        What is not acknowledged after waiting `write_within_s` must not become readable if it can be helped.
 
         Called with one result at a time. After any exception the caller does not know what happened and reads
         back.
 
         Raises:
             FencedError: another worker owns the partition number; nothing of this result counts.
-            LateWriteError: not written by `write_by_s`.
+            LateWriteError: not written within `write_within_s`.
             OutcomeUnknownError: no answer in time, or a failure on the way.
         """

@@ -5,9 +5,9 @@ Knows the partition's owner only to ask it. Read next: `partition_task.py`. Sour
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import process_time
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
@@ -16,13 +16,16 @@ from streams.kafka.futures import look_at
 
 log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 2.0
 MOST_DOUBLINGS = 10
+SHORTEST_WAIT_S = 0.1
 REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
 OLDEST_MARK_S = 0.1  # when a step begins; an older one lets more revocations pass it
-LATEST_WRITE_S = 1.8  # after the question to the barrier; nothing is told 2 s after a revocation
+LATEST_WRITE_S = 1.5  # after the decision, waiting for Kafka: nothing is told 2 s after a revocation
 
 
 class Moment(NamedTuple):
@@ -36,10 +39,37 @@ class Moment(NamedTuple):
         """Return the present."""
         return cls(asyncio.get_running_loop().time(), process_time())
 
-    def has_slept(self) -> bool:
-        """Tell whether the process neither worked nor waited for itself since: it was paused, or starved."""
+    def idle_s(self) -> float:
+        """Return for how long the process has not worked since: it waited, was paused, or starved."""
         now = self.now()
-        return now.clock_s - self.clock_s - (now.processor_s - self.processor_s) > LONGEST_SLEEP_S
+        return now.clock_s - self.clock_s - (now.processor_s - self.processor_s)
+
+    def has_slept(self) -> bool:
+        """Tell whether it has not worked for too long."""
+        return self.idle_s() > LONGEST_SLEEP_S
+
+
+async def within(work: Coroutine[Any, Any, Result], limit_s: float) -> Result:
+    """Return what `work` gives, cancelling it when the process has waited for it for `limit_s`.
+
+    The process's own work does not count: while it decides for seconds, answers lie there unread.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    began, task = Moment.now(), asyncio.ensure_future(work)
+    left_s = limit_s
+    try:
+        while left_s > SHORTEST_WAIT_S or left_s == limit_s:
+            done, _ = await asyncio.wait({task}, timeout=left_s)
+            if done:
+                return task.result()
+            left_s = limit_s - began.idle_s()
+        raise TimeoutError
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
 
 
 class Question(NamedTuple):
@@ -67,7 +97,7 @@ class Question(NamedTuple):
 
 
 class WriteLimit:
-    """How long after its question to the barrier a decision may be written.
+    """How long Kafka may take to take a decision.
 
     LATEST_WRITE_S; longer once that turned out too short, or nothing would be written where Kafka or this
     machine takes longer. `longest_s` is never exceeded.

@@ -245,11 +245,11 @@ class PartitionOwner:
         result: BatchResult,
         batches: Sequence[RecordBatch],
         lags: Callable[[str], int],
-        write_by_s: float,
+        write_within_s: float,
     ) -> None:
         """Commit a result with its positions, then merge its overlay; after an exception nothing is merged.
 
-        What is not written by `write_by_s`, by the loop's clock, is given up: its barrier was too long ago.
+        What is not written within `write_within_s` of waiting is given up: its barrier was too long ago.
 
         Raises:
             FencedError, OutcomeUnknownError: see `Committer.commit`.
@@ -263,7 +263,7 @@ class PartitionOwner:
         started = monotonic()
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
         try:
-            ends = await self._committer.commit([outputs, states], offsets, write_by_s)
+            ends = await self._committer.commit([outputs, states], offsets, write_within_s)
         except NotifierError:
             self.observer.transaction("unknown", monotonic() - started)
             raise

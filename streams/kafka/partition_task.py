@@ -188,7 +188,7 @@ class PartitionTask:
         is_again = False
         while batches and not self._is_closing:
             try:
-                question = await self._barrier()
+                await self._barrier()
                 awake = Moment.now()
                 await reach("after_barrier")
                 batches = self._owner.not_done(batches)  # a fold that failed may have acquired anew
@@ -199,9 +199,9 @@ class PartitionTask:
                 if awake.has_slept() and not is_again:  # consents may have been withdrawn meanwhile
                     is_again = True
                     continue
-                write_by_s = question.asked_s + self._limit.seconds
-                await self._owner.commit(result, batches, self._records_left, write_by_s)
-                self._limit.met(question.age_s)
+                decided = Moment.now()
+                await self._owner.commit(result, batches, self._records_left, self._limit.seconds)
+                self._limit.met(decided.idle_s())
                 self._is_retrying = False
                 return
             except OutcomeUnknownError as error:
@@ -231,7 +231,7 @@ class PartitionTask:
             self._put_back(batches)
             raise
 
-    async def _barrier(self) -> Question:
+    async def _barrier(self) -> None:
         """Fold every request that had been appended when the last of the batch's events arrived, or later.
 
         An open transaction below the mark makes it wait; what is too old by then is asked again.
@@ -247,7 +247,6 @@ class PartitionTask:
             oldest_s *= 2
         self.waits_for = ""
         self._owner.observer.barrier_wait(self._owner.partition, clock() - started)
-        return question
 
     async def _fold_up_to(self, mark: int) -> None:
         while True:

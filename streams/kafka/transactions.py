@@ -17,8 +17,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
+from streams.kafka.pace import within
 from streams.kafka.transaction_requests import LATEST_VERSION, TransactionRequests
-from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
+from streams.kafka.write_set import BATCH_BYTES, Slot, Slotted, WriteSet
 from streams.settings import Settings
 
 CLOSE_TIMEOUT_S = 5.0
@@ -78,11 +79,11 @@ class TransactionalProducer:
         writes: Sequence[WriteSet],
         offsets: Mapping[TopicPartition, int],
         group_id: str,
-        write_by_s: float | None = None,
+        write_within_s: float | None = None,
     ) -> dict[Slot, int]:
         """Write everything and the group's offsets in one transaction; return where writes ended, by slot.
 
-        Writes that are not acknowledged by `write_by_s`, by the loop's clock, are not committed.
+        Writes that are not acknowledged within `write_within_s` of waiting are not committed.
 
         Raises:
             LateWriteError: they were not.
@@ -96,13 +97,18 @@ class TransactionalProducer:
         batches = [
             slotted for write_set in writes for slotted in write_set.batches(_builder, is_transactional=True)
         ]
-        writing = asyncio.timeout_at(write_by_s)
+        is_late = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with writing:
-                    await requests.add_partitions({slot: None for slot, _ in batches})
-                    await requests.add_group(group_id)
-                    ends = await requests.produce(batches)
+                writing = _written(requests, batches, group_id)
+                if write_within_s is None:
+                    ends = await writing
+                else:
+                    try:
+                        ends = await within(writing, write_within_s)
+                    except TimeoutError:
+                        is_late = True
+                        raise
                 await reach("after_produce")
                 await requests.commit_offsets(offsets, group_id)
                 await reach("before_commit")
@@ -115,7 +121,7 @@ class TransactionalProducer:
             ) from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
-            if writing.expired():
+            if is_late:
                 raise LateWriteError(
                     f"transactional id {self._id}: Kafka did not take the records in time; deciding again"
                 ) from error
@@ -136,6 +142,14 @@ class TransactionalProducer:
     @property
     def _timeout_s(self) -> float:
         return self._settings.transaction_timeout_ms / 1000
+
+
+async def _written(
+    requests: TransactionRequests, batches: Sequence[Slotted], group_id: str
+) -> dict[Slot, int]:
+    await requests.add_partitions({slot: None for slot, _ in batches})
+    await requests.add_group(group_id)
+    return await requests.produce(batches)
 
 
 def _builder() -> BatchBuilder:

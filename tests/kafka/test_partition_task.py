@@ -4,6 +4,7 @@ to the barrier that is as new as the events.
 
 import asyncio
 import gc
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from streams.kernel.record_batch import RecordBatch
 
 SETTLE_S = 0.05
 INTERVAL_S = 1.0
+LIMIT_S = 0.2
 LONGEST_WRITE_S = 3.0
 
 
@@ -68,8 +70,8 @@ class Owner:
         self.happened.append(f"decided {[batch.next_offset for batch in batches]}")
         return "a result"
 
-    async def commit(self, _: str, __: Any, ___: Any, write_by_s: float) -> None:
-        self.limits_s.append(write_by_s - asyncio.get_running_loop().time())
+    async def commit(self, _: str, __: Any, ___: Any, write_within_s: float) -> None:
+        self.limits_s.append(write_within_s)
         await self.let_go.wait()
         if self.failures:
             raise self.failures.pop(0)
@@ -288,3 +290,32 @@ def test_a_kafka_that_is_away_for_a_day_is_still_waited_for(monkeypatch: pytest.
             await patience.after(OutcomeUnknownError("away"))
 
     asyncio.run(story())
+
+
+def test_own_work_is_no_waiting_and_what_is_given_up_is_cancelled() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+
+        async def asked() -> str:
+            return await answer
+
+        def decide_for_long() -> None:
+            end_s = time.process_time() + 4 * LIMIT_S
+            while time.process_time() < end_s:
+                pass
+            loop.call_soon(answer.set_result, "there")
+
+        loop.call_later(LIMIT_S / 2, decide_for_long)
+        assert await pace.within(asked(), LIMIT_S) == "there"
+
+        given_up: asyncio.Future[str] = loop.create_future()
+
+        async def for_ever() -> str:
+            return await given_up
+
+        with pytest.raises(TimeoutError):
+            await pace.within(for_ever(), LIMIT_S)
+        assert given_up.cancelled()
+
+    asyncio.run(asyncio.wait_for(story(), 10))

@@ -4,13 +4,12 @@ Cheaper than a transaction; a crash in between repeats outputs, equal to the fir
 this way: they are transactional whatever the guarantee (DESIGN section 5). Read next: `exactly_once.py`.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import LateWriteError, OutcomeUnknownError
+from streams.errors import OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.committer import Ends
 from streams.kafka.committers.offset_commits import OffsetCommits
@@ -41,16 +40,16 @@ class AtLeastOnceCommitter:
         self._offset_commits = offset_commits
 
     async def commit(
-        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+        self,
+        stages: Sequence[WriteSet],
+        offsets: Mapping[TopicPartition, int],
+        write_within_s: float,  # noqa: ARG002 - the contract has it
     ) -> Ends:
         """Commit one result; see `committer.Committer.commit`.
 
-        It does not begin after `write_by_s`; what aiokafka's producer has taken by then it goes on sending,
-        and nobody can have it back.
+        What aiokafka's producer has taken it goes on sending, and nobody can have it back: no limit is kept.
         """
         self._offset_commits.check()
-        if asyncio.get_running_loop().time() > write_by_s:
-            raise LateWriteError("decided too long ago to be written; deciding again")
         ends: dict[tuple[str, int], int] = {}
         try:
             for stage in stages:

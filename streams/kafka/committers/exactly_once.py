@@ -20,7 +20,7 @@ class ExactlyOnceCommitter:
         self._group_id = group_id
 
     async def commit(
-        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_by_s: float
+        self, stages: Sequence[WriteSet], offsets: Mapping[TopicPartition, int], write_within_s: float
     ) -> Ends:
         """Commit one result; see `committer.Committer.commit`."""
-        return await self._producer.transact(stages, offsets, self._group_id, write_by_s)
+        return await self._producer.transact(stages, offsets, self._group_id, write_within_s)
