@@ -1,17 +1,17 @@
 """Time in the life of a partition task: what waits, for how long, and what has become too old.
 
-Knows the partition's owner only to ask it. Read next: `partition_task.py`. Source: decision record 0010.
+Imports `errors` and `futures`. Read next: `partition_task.py`. Source: decision record 0010.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from time import process_time
 from typing import Any, NamedTuple, Self, TypeVar
 
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from streams.errors import OutcomeUnknownError
+from streams.errors import LateWriteError, OutcomeUnknownError
 from streams.kafka.futures import look_at
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,6 @@ Result = TypeVar("Result")
 
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 2.0
-MOST_DOUBLINGS = 10
 SHORTEST_WAIT_S = 0.1
 REFUSED_S = 60.0  # a batch that is too large as a whole is tried in parts meanwhile
 LONGEST_SLEEP_S = 0.5  # between the barrier and the write; what was decided before is decided again
@@ -55,17 +54,18 @@ async def within(work: Coroutine[Any, Any, Result], limit_s: float) -> Result:
     The process's own work does not count: while it decides for seconds, answers lie there unread.
 
     Raises:
-        TimeoutError: it took longer.
+        LateWriteError: it took longer; a TimeoutError of `work` itself passes.
     """
-    began, task = Moment.now(), asyncio.ensure_future(work)
+    began, task = Moment.now(), asyncio.create_task(work)
     left_s = limit_s
     try:
-        while left_s > SHORTEST_WAIT_S or left_s == limit_s:
+        while True:
             done, _ = await asyncio.wait({task}, timeout=left_s)
             if done:
                 return task.result()
             left_s = limit_s - began.idle_s()
-        raise TimeoutError
+            if left_s < SHORTEST_WAIT_S:
+                raise LateWriteError(f"not written after {limit_s:.1f} s of waiting")
     finally:
         if not task.done():
             task.cancel()
@@ -79,9 +79,9 @@ class Question(NamedTuple):
     answer: asyncio.Task[int]
 
     @classmethod
-    def ask(cls, high_watermark: Callable[[], Awaitable[int]]) -> Self:
+    def ask(cls, high_watermark: Callable[[], Coroutine[Any, Any, int]]) -> Self:
         """Ask now. Whoever wants no answer any more cancels the question or forgets it."""
-        answer = asyncio.create_task(_of(high_watermark), name="barrier-mark")
+        answer = asyncio.create_task(high_watermark(), name="barrier-mark")
         answer.add_done_callback(look_at)
         return cls(asyncio.get_running_loop().time(), answer)
 
@@ -125,7 +125,7 @@ class Patience:
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self._refused_since: float | None = None
-        self._failures = 0
+        self._wait_s = FIRST_BACKOFF_S
 
     async def after(self, error: OutcomeUnknownError) -> None:
         """Wait before the next try.
@@ -141,15 +141,11 @@ class Patience:
         elif now - self._refused_since > REFUSED_S:
             raise error
         log.warning("partition number %d: %s", self._partition, error)
-        await asyncio.sleep(min(FIRST_BACKOFF_S * 2**self._failures, LONGEST_BACKOFF_S))
-        self._failures = min(self._failures + 1, MOST_DOUBLINGS)
+        await asyncio.sleep(min(self._wait_s, LONGEST_BACKOFF_S))
+        self._wait_s = min(2 * self._wait_s, LONGEST_BACKOFF_S)
 
 
 def _is_refusal(error: OutcomeUnknownError) -> bool:
     """Tell whether Kafka answered, and trying again will not help: rights, limits, settings."""
     cause = error.__cause__
     return isinstance(cause, KafkaError) and not cause.retriable and not isinstance(cause, KafkaTimeoutError)
-
-
-async def _of(high_watermark: Callable[[], Awaitable[int]]) -> int:
-    return await high_watermark()

@@ -180,8 +180,7 @@ class PartitionTask:
 
     async def _step(self) -> None:
         """Take what has arrived through one decision."""
-        clock = asyncio.get_running_loop().time
-        self._stepped_s = clock()
+        self._stepped_s = asyncio.get_running_loop().time()
         batches = self._take()
         patience = Patience(self._owner.partition)
         failures = 0

@@ -97,18 +97,10 @@ class TransactionalProducer:
         batches = [
             slotted for write_set in writes for slotted in write_set.batches(_builder, is_transactional=True)
         ]
-        is_late = False
         try:
             async with asyncio.timeout(self._timeout_s):
                 writing = _written(requests, batches, group_id)
-                if write_within_s is None:
-                    ends = await writing
-                else:
-                    try:
-                        ends = await within(writing, write_within_s)
-                    except TimeoutError:
-                        is_late = True
-                        raise
+                ends = await (writing if write_within_s is None else within(writing, write_within_s))
                 await reach("after_produce")
                 await requests.commit_offsets(offsets, group_id)
                 await reach("before_commit")
@@ -119,12 +111,13 @@ class TransactionalProducer:
             raise FencedError(
                 f"transactional id {self._id}: another worker owns this partition number now"
             ) from error
+        except LateWriteError as error:
+            await self.close()
+            raise LateWriteError(
+                f"transactional id {self._id}: Kafka did not take the records in time; deciding again"
+            ) from error
         except (KafkaError, TimeoutError) as error:
             await self.close()
-            if is_late:
-                raise LateWriteError(
-                    f"transactional id {self._id}: Kafka did not take the records in time; deciding again"
-                ) from error
             raise OutcomeUnknownError(
                 f"transactional id {self._id}: {type(error).__name__} in a transaction; reading back"
             ) from error

@@ -314,7 +314,7 @@ def test_own_work_is_no_waiting_and_what_is_given_up_is_cancelled() -> None:
         async def for_ever() -> str:
             return await given_up
 
-        with pytest.raises(TimeoutError):
+        with pytest.raises(LateWriteError):
             await pace.within(for_ever(), LIMIT_S)
         assert given_up.cancelled()
 
