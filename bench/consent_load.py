@@ -28,6 +28,7 @@ from bench.rounds import Meter
 from bench.workload import PARTITIONS
 from streams.core.codes import DetailLevel, Direction, Purposes
 from streams.core.consent import Consent, ConsentState, Holder, Preferences
+from streams.core.pseudonyms import SALT_BYTES
 from streams.kafka.broker import start_broker
 from streams.wire.codec import encode_consent_state
 from streams.wire.topics import CONSENT_STATE, DELIVERY, TOPICS
@@ -67,7 +68,8 @@ def states(
         users = (f"user:{number:08d}", f"user:{number:08d}b")[: 2 if is_joint else 1]
         policy = number * 7 % policies
         holders = tuple(Holder(user, (_consent(policy, user, now_ms),)) for user in users)
-        yield subject.encode(), encode_consent_state(ConsentState(subject, holders, request_offset=-1))
+        state = ConsentState(subject, holders, request_offset=-1, salt=number.to_bytes(SALT_BYTES, "big"))
+        yield subject.encode(), encode_consent_state(state)
 
 
 def _consent(policy: int, user: str, now_ms: int) -> Consent:

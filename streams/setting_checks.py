@@ -19,6 +19,8 @@ OUTSIDE_KEYS = frozenset({"NOTIFIER_FAILPOINTS"})
 HEARTBEATS_PER_SESSION = 3
 """Kafka's own advice: a member may miss two heartbeats before it is taken for dead."""
 
+LEAST_KEY_CHARS = 32
+
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
@@ -119,7 +121,7 @@ def _read_file(
 
 def cross_faults(values: Mapping[str, Any]) -> list[str]:
     """Return what single ranges cannot say: addresses, names, and settings that contradict each other."""
-    return [*_name_faults(values), *_timing_faults(values), *_security_faults(values)]
+    return [*_name_faults(values), *_timing_faults(values), *_security_faults(values), *_key_faults(values)]
 
 
 def _name_faults(values: Mapping[str, Any]) -> list[str]:
@@ -140,6 +142,13 @@ def _timing_faults(values: Mapping[str, Any]) -> list[str]:
     if heartbeat * HEARTBEATS_PER_SESSION > session:
         variable = f"{PREFIX}HEARTBEAT_INTERVAL_MS"
         return [f"{variable}: {heartbeat} is above a third of the session timeout ({session})"]
+    return []
+
+
+def _key_faults(values: Mapping[str, Any]) -> list[str]:
+    key = values["evidence_key"]
+    if key is not None and len(key) < LEAST_KEY_CHARS:
+        return [f"{PREFIX}EVIDENCE_KEY: has fewer than {LEAST_KEY_CHARS} characters"]
     return []
 
 

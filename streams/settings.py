@@ -137,6 +137,22 @@ class Settings:
         high=1_000_000_000,
     )
 
+    dead_letter_key: Path | None = _setting(
+        None, "Public key (JWK) to which refused values are sealed on dead letters; without it, left out."
+    )
+    evidence_key: str | None = _setting(
+        None,
+        "Key of the pseudonyms in consent.evidence, 32 characters or more; better given as a file. Without "
+        "it they end with the subject's salt, so that an erasure leaves evidence of nobody.",
+        secret=True,
+    )
+    receipt_key: Path | None = _setting(
+        None, "Private key (JWK) that signs the receipts of `consent receipt` and `consent erase`."
+    )
+    controller: str = _setting(
+        "the operator of this installation", "Who answers for the personal data, as receipts name it."
+    )
+
     max_age_security_s: int = _setting(900, "Security alerts older than this stay silent.", unit="s", low=1)
     max_age_balance_s: int = _setting(3_600, "Balances older than this stay silent.", unit="s", low=1)
     max_age_receipt_s: int = _setting(

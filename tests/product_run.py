@@ -7,17 +7,21 @@ the tree it decides with that copy's core, which is how `tests/test_broken_build
 
 import sys
 from bisect import bisect_left, bisect_right
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from streams.core.consent import ConsentState
 from streams.core.policy import make_policy
 from streams.core.prepared import PreparedConsent, prepare
+from streams.core.pseudonyms import SALT_BYTES
 from streams.core.subject_state import EMPTY_STATE, SubjectState
 from streams.kernel.batch_result import BatchResult
-from streams.kernel.fold_batch import fold_batches
+from streams.kernel.fold_batch import Secrets, fold_batches
 from streams.kernel.interpret import Interpreter
 from streams.kernel.record_batch import NO_HEADERS, RecordBatch
+from streams.wire.codec import encode_consent_state
 from tests.model.saved import load, save
 from verifier.avro import Reader, load_schema, unframe
 from verifier.recording import Recording, Sent
@@ -60,6 +64,7 @@ class ProductRun:
         self._policy = make_policy()
         self._reader = Reader(load_schema("notification"))
         self._found = Recording(inputs.partitions, inputs.events, inputs.requests)
+        self._secrets = Secrets(partial(Random(1).randbytes, SALT_BYTES))
 
     def run(self) -> Recording:
         """Return the recording with everything that was decided in it."""
@@ -77,7 +82,13 @@ class ProductRun:
                     batch = _batch(
                         "consent.requests", partition, requests, [one.appended for one in requests]
                     )
-                    memory.merge(fold_batches([batch], memory, self._inputs.partitions, self._policy).changes)
+                    changes = fold_batches(
+                        [batch], memory, self._inputs.partitions, self._policy, self._secrets
+                    ).changes
+                    memory.merge(changes)
+                    for key, state in changes.items():
+                        value = None if state is None else encode_consent_state(state)
+                        self._found.keep_state(partition, key, value)
                 folded = planned["consent_next_offset"]
                 batches = [self._span(span, partition) for span in planned["inputs"]]
                 result = kernel.decide(batches, memory, folded, planned["decided_at"])

@@ -105,6 +105,7 @@ def test_secret_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
         "NOTIFIER_SECURITY_PROTOCOL": "SASL_SSL",
         "NOTIFIER_SASL_USERNAME": "ann",
         "NOTIFIER_SASL_PASSWORD_FILE": str(secret),
+        "NOTIFIER_EVIDENCE_KEY": "s3cret" * 6,
     }
     settings = Settings.from_env(environ)
     assert settings.sasl_password == "s3cret"

@@ -112,6 +112,8 @@ def _parameter(parameter: inspect.Parameter, plain: Any, info: OptionInfo | Argu
 def _type_name(plain: Any) -> str:
     if get_origin(plain) in (Union, UnionType):
         plain = next(one for one in get_args(plain) if one is not NoneType)
+    if get_origin(plain) is list:
+        plain = get_args(plain)[0]
     if get_origin(plain) is Literal:
         return " or ".join(f"`{word}`" for word in get_args(plain))
     return "" if plain is bool else _TYPES[plain]

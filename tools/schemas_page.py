@@ -47,11 +47,9 @@ def page() -> str:
 
 def _file_section(name: str, avro: Avro, ids: dict[str, int], shown: set[str], enums: dict[str, Avro]) -> str:
     versions = len(list((SCHEMAS / "history" / name).glob("v*.avsc")))
-    # The first version has the bare name as its key, later ones carry their number.
-    key = name if versions == 1 else f"{name}/v{versions}"
     topics = [f"`{topic.name}`" for topic in TOPICS if name in topic.schemas]
     where = f"on {', '.join(topics)}" if topics else "part of other records"
-    text = f"\n## {name}\n\n`{avro['name']}`, version {versions}, id {ids[key]}, {where}. {avro['doc']}\n"
+    text = f"\n## {name}\n\n`{avro['name']}`, version {versions}, id {ids[name]}, {where}. {avro['doc']}\n"
     text += _table(avro)
     for named in _named([field["type"] for field in avro["fields"]]):
         if named["type"] == "enum":

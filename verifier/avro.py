@@ -37,6 +37,18 @@ def schema_ids() -> dict[str, int]:
     return ids
 
 
+def versions(name: str) -> "dict[int, Reader]":
+    """Return a reader of every version of schema `name`, by the id in the frame."""
+    history = schema_folder() / "history"
+    earlier = json.loads((history / "ids.json").read_text(encoding="utf-8"))
+    readers = {schema_ids()[name]: Reader(load_schema(name))}
+    for path in sorted((history / name).glob("v*.avsc")):
+        known = earlier.get(f"{name}/{path.stem}")
+        if known is not None:
+            readers[known] = Reader(json.loads(path.read_text(encoding="utf-8")))
+    return readers
+
+
 def unframe(value: bytes, expected: tuple[int, ...]) -> tuple[int, bytes]:
     """Split a value with a Confluent frame (0x00, id as 4 bytes) into schema id and body.
 

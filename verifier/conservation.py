@@ -234,8 +234,8 @@ class Conservation:
         return log is not None and source.offset >= log.start
 
     def _check_record(self, position: Position, rows: list[Row], found: list[Told]) -> None:
-        decided = Counter((row["notification_id"], row["holder"], row["kind"]) for row in rows)
-        sent = Counter((told.notification_id, told.recipient, told.kind) for told in found)
+        decided = Counter((row["notification_id"], row["kind"]) for row in rows)
+        sent = Counter((told.notification_id, told.kind) for told in found)
         if not self._is_exactly_once:
             sent = Counter(dict.fromkeys(sent, 1))
         for _ in range((decided - sent).total()):

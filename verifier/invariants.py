@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe
+from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
 from verifier.conservation import Report
 from verifier.model.consents import Consents, Subject
 from verifier.recording import REQUESTS, Recording, Sent
@@ -21,6 +21,7 @@ from verifier.replay import Floor, Outcome, Replay
 
 REVOCATION_BOUND_MS = 2_000
 SHOWN = 20
+SALT_BYTES = 16
 NAMES = {
     "I1": "no loss: every record has one fate, and every fate its record",
     "I2": "no duplicate: a notification_id is there once",
@@ -243,7 +244,9 @@ def endings(standing: Standing) -> Invariant:
 
 def states(recording: Recording, standing: Standing) -> Invariant:
     """I11: the changelog's last values against the fold of the requests that the group is past."""
-    found, reader = Invariant("I11"), Reader(load_schema("consent_state"))
+    found, readers = Invariant("I11"), versions("consent_state")
+    salts = Counter(salt for known in recording.salts.values() for salt in known)
+    found.violations += ["consent.state: subjects share a salt" for count in salts.values() if count > 1]
     for partition in range(recording.partitions):
         folded = Consents(partition, recording.partitions)
         upto = standing.committed.get((REQUESTS, partition), 0)
@@ -254,7 +257,7 @@ def states(recording: Recording, standing: Standing) -> Invariant:
             key: subject for key, subject in folded.subjects() if subject.holders or subject.is_suspended
         }
         kept = {
-            key: _decoded(reader, value, "consent_state")
+            key: _state(readers, value)
             for key, value in recording.states.get(partition, {}).items()
             if value is not None
         }
@@ -290,16 +293,18 @@ def _differs(wanted: Subject, kept: dict[str, Any] | None) -> list[str]:
     if kept is None:
         return ["a value that cannot be read"]
     holders = {one["user_id"]: one["versions"] for one in kept["holders"]}
+    if len(kept.get("salt") or b"") != SALT_BYTES:
+        return ["the salt"]
     if bool(kept["suspended"]) != wanted.is_suspended:
         return ["suspended"]
     if holders.keys() != wanted.holders.keys():
         return ["the holders"]
     names = []
-    for user, versions in wanted.holders.items():
-        if len(versions) != len(holders[user]):
+    for user, chain in wanted.holders.items():
+        if len(chain) != len(holders[user]):
             names.append("the number of versions")
             continue
-        for one, other in zip(versions, holders[user], strict=True):
+        for one, other in zip(chain, holders[user], strict=True):
             names += [name for name in one if _plain(name, one[name]) != _plain(name, other.get(name))]
     return names
 
@@ -307,6 +312,14 @@ def _differs(wanted: Subject, kept: dict[str, Any] | None) -> list[str]:
 def _plain(name: str, value: Any) -> Any:
     """Return a field as it is compared: purposes are a set."""
     return sorted(value) if name == "purposes" and value else value
+
+
+def _state(readers: Mapping[int, Reader], value: bytes) -> dict[str, Any] | None:
+    try:
+        schema_id, body = unframe(value, tuple(readers))
+        return readers[schema_id].read(body)
+    except BrokenValueError:
+        return None
 
 
 def _decoded(reader: Reader, value: bytes | None, name: str) -> dict[str, Any] | None:

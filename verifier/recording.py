@@ -4,12 +4,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from verifier.avro import Reader, load_schema, schema_ids, unframe
+from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
 from verifier.evidence import EVENT_TOPICS
 from verifier.model.rules import Record
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics
 
 REQUESTS, STATES = "consent.requests", "consent.state"
+_STATES = versions("consent_state")
 
 
 class Request(NamedTuple):
@@ -56,7 +57,10 @@ class Sent(NamedTuple):
 
 @dataclass
 class Recording:
-    """Everything a model needs to decide again, and everything that was decided."""
+    """Everything a model needs to decide again, and everything that was decided.
+
+    `states` are the last consent states by partition and key, `salts` all that a key ever had, in order.
+    """
 
     partitions: int
     events: dict[tuple[str, int], list[Record]] = field(default_factory=dict)
@@ -65,6 +69,19 @@ class Recording:
     sent: list[Sent] = field(default_factory=list)
     dead_letters: list[dict[str, bytes]] = field(default_factory=list)
     states: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
+    salts: dict[bytes, list[bytes]] = field(default_factory=dict)
+
+    def keep_state(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Take in one record of consent.state, in log order."""
+        self.states.setdefault(partition, {})[key] = value
+        try:
+            schema_id, body = unframe(value or b"", tuple(_STATES))
+            salt = _STATES[schema_id].read(body).get("salt")
+        except BrokenValueError:
+            return
+        known = self.salts.setdefault(key, [])
+        if salt is not None and salt not in known:
+            known.append(salt)
 
 
 def digest_of(key: bytes, value: bytes) -> str:
@@ -81,9 +98,10 @@ def record(bootstrap: str, options: dict[str, Any] | None = None) -> Recording:
     try:
         partitions = list(topics.starts(EVENT_TOPICS[0]))
         found = Recording(len(partitions))
-        batches = Reader(load_schema("decision_batch"))
+        batches = versions("decision_batch")
         for message in topics.read(DECISIONS, list(topics.starts(DECISIONS))):
-            value = batches.read(unframe(message.value() or b"", (ids["decision_batch"],))[1])
+            schema_id, body = unframe(message.value() or b"", tuple(batches))
+            value = batches[schema_id].read(body)
             found.batches.setdefault(value["partition"], []).append(value)
         for topic in EVENT_TOPICS:
             found.events |= {(topic, partition): [] for partition in partitions}
@@ -95,8 +113,7 @@ def record(bootstrap: str, options: dict[str, Any] | None = None) -> Recording:
             request = Request(message.offset() or 0, message.key(), message.value(), message.timestamp()[1])
             found.requests.setdefault(message.partition() or 0, []).append(request)
         for message in topics.read(STATES, partitions):
-            kept = found.states.setdefault(message.partition() or 0, {})
-            kept[message.key() or b""] = message.value()
+            found.keep_state(message.partition() or 0, message.key() or b"", message.value())
         _outputs(topics, ids, found)
     finally:
         topics.close()

@@ -116,14 +116,14 @@ def collect(topics: Topics, *, decisions: str = DECISIONS) -> Evidence:
     Raises UnreachableError.
     """
     ids, evidence = avro.schema_ids(), Evidence()
-    batches = avro.Reader(avro.load_schema("decision_batch"))
+    batches = avro.versions("decision_batch")
     starts = topics.starts(decisions)
     evidence.is_from_start = not any(starts.values())
     for message in topics.read(decisions, list(starts)):
         value, position = message.value() or b"", _position(message)
         try:
-            body = avro.unframe(value, (ids["decision_batch"],))[1]
-            evidence.batches.append(Batch(position, body, batches.read(body)))
+            schema_id, body = avro.unframe(value, tuple(batches))
+            evidence.batches.append(Batch(position, body, batches[schema_id].read(body)))
         except avro.BrokenValueError:
             evidence.unreadable.append(position)
     for topic in EVENT_TOPICS:

@@ -22,7 +22,7 @@ from streams.kernel.compiled.event_plans import EventPlan
 from streams.kernel.compiled.fields import FieldPlan, read_fields
 from streams.kernel.compiled.hashes import murmur2
 from streams.kernel.compiled.holder import gate, kind_of, rule_of
-from streams.kernel.compiled.index import FIXED, SIMPLE, USER_SIZE, find
+from streams.kernel.compiled.index import SIMPLE, find, unpack_person
 from streams.kernel.compiled.jit import compiled_anew
 from streams.kernel.compiled.join import DONE, NO_ROOM, OUT_ROOM
 from streams.kernel.compiled.layout import (
@@ -54,7 +54,7 @@ def bare_join(
     outputs: Any, frame: Any, start: int,
 ) -> tuple[int, int]:  # fmt: skip
     """Write the notifications of the records from `start` on; see `join` of the worker."""
-    counter, out, arena = outputs.counter, outputs.out, index.arena
+    counter, out, person = outputs.counter, outputs.out, scratch.person
     event_type = call.number[EVENT_TYPE]
     plan = FieldPlan(plans.steps, plans.symbols, plans.defaults)
     records = columns.offsets.size
@@ -80,21 +80,20 @@ def bare_join(
         kind, event_time = kind_of(tables, event_type, scratch), scratch.number[TIME_FIELD[event_type]]
         if rule_of(call, tables, index, policies, source, scratch, holder, kind, event_time) != NOTIFY:
             continue
-        user, user_size = holder + FIXED, whole(arena[holder + USER_SIZE])
-        id_place = identify(
-            call, tables, source, scratch, arena, user, user_size, key, key_size, kind, whole(0)
-        )
+        unpack_person(index, holder, person, scratch.person_size)
+        user_size = scratch.person_size[0]
+        id_place = identify(call, tables, source, scratch, key, key_size, kind, whole(0))
         body = put_notification(
             call, tables, index, policies, source, scratch, frame, holder, key, key_size, kind, event_time,
             id_place,
         )  # fmt: skip
         number = counter[OUT_COUNT]
-        at = put_sized(out, counter[OUT_USED], arena, user, user_size)
+        at = put_sized(out, counter[OUT_USED], person, whole(0), user_size)
         at = put_sized(out, at, scratch.body, whole(0), body)
         out[at] = HAS_NO_HEADERS
         counter[OUT_USED], counter[OUT_COUNT] = at + 1, number + 1
         outputs.out_at[number + 1] = at + 1
-        outputs.out_partition[number] = murmur2(arena, user, user_size) % call.number[DELIVERIES]
+        outputs.out_partition[number] = murmur2(person, whole(0), user_size) % call.number[DELIVERIES]
     return records, DONE
 
 

@@ -8,15 +8,18 @@ import contextlib
 import gc
 import logging
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
 from streams.agents.stopping import FAILED, STARTED_ANEW, DrainingWorker, leave_on_signals, start_anew
 from streams.agents.watch import Watch
 from streams.core.policy import Policy, make_policy
+from streams.core.pseudonyms import SALT_BYTES
 from streams.errors import (
     ConfigurationError,
     KafkaUnreachableError,
@@ -28,8 +31,11 @@ from streams.kafka import closed_connections, compression, record_batches
 from streams.kafka.admin import require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
+from streams.kafka.result_writes import Seal
+from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
 from streams.ops.health import OpsServer, Readiness
+from streams.ops.keys import read_key, seal
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS, TOPICS
@@ -109,6 +115,23 @@ def _is_no_cancellation(record: logging.LogRecord) -> bool:
     return not (isinstance(error, asyncio.CancelledError) or str(error) == "Event loop is closed")
 
 
+def seal_of(settings: Settings) -> Seal | None:
+    """Return what seals values of dead letters, None if they are left out.
+
+    Raises:
+        ConfigurationError: the key cannot be used.
+    """
+    if settings.dead_letter_key is None:
+        return None
+    return partial(seal, read_key("dead-letters", settings.dead_letter_key, is_private=False))
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """Return what pseudonyms are made with. Never raises."""
+    key = settings.evidence_key
+    return Secrets(partial(secrets.token_bytes, SALT_BYTES), None if key is None else key.encode())
+
+
 def clock_of(settings: Settings) -> Callable[[], int]:
     """Return the decision clock: UTC milliseconds, shifted by the setting for simulations."""
     if settings.clock_offset_ms:
@@ -137,7 +160,16 @@ async def _serve(
     """Run until a signal or a failure, and return that."""
     metrics = Metrics(cluster.topics[CONSENT_REQUESTS].partitions)
     path = _kernel(settings, choose)
-    shared = Connections(settings, cluster, policy_of(settings), clock_of(settings), metrics, path)
+    shared = Connections(
+        settings,
+        cluster,
+        policy_of(settings),
+        clock_of(settings),
+        metrics,
+        path,
+        secrets_of(settings),
+        seal_of(settings),
+    )
     app = build_app(settings, shared)
     loop = asyncio.get_running_loop()
 

@@ -1,6 +1,10 @@
 """`notifier consent`: the consent desk. Says what is asked; sending and reading is `consent_desk.py`."""
 
 import asyncio
+import json
+import sys
+import uuid
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +20,28 @@ from streams.cli.consent_desk import (
     state_words,
     submit,
 )
-from streams.cli.shared import JsonOption, KafkaOption, answer, news, settings_of
+from streams.cli.shared import JsonOption, KafkaOption, ProgressLine, answer, news, settings_of
 from streams.core.codes import ConsentAction
 from streams.core.consent import ConsentRequest
-from streams.errors import CheckFailedError
+from streams.errors import CheckFailedError, ConfigurationError
+from streams.kafka.publish import wall_ms
+from streams.ops.erasure import erasure_receipt, removals
+from streams.ops.export import export
+from streams.ops.keys import read_key, sign
+from streams.ops.keys import verify as verify_receipt
+from streams.ops.receipts import ERASURE_TYPE, RECEIPT_TYPE, consent_receipt
 
-app = typer.Typer(help="Grant, revoke, change, erase and show consents.", no_args_is_help=True)
+app = typer.Typer(
+    help="Grant, revoke, change, erase, show and export consents, and sign receipts.", no_args_is_help=True
+)
 
 _PURPOSES = "receipt, balance, shipping, security; separated by commas."
 
+MAX_RECEIPT = 1 << 20
+
+SigningKey = Annotated[
+    Path | None, typer.Option("--key", help="Private key that signs; default NOTIFIER_RECEIPT_KEY.")
+]
 Subject = Annotated[str, typer.Argument(help="The account or shop customer, as source:token.")]
 User = Annotated[str, typer.Option("--user", help="The person who is told.")]
 AnyUser = Annotated[str | None, typer.Option("--user", help="One person.", show_default="every holder")]
@@ -128,12 +145,81 @@ def revoke(
 def erase(
     subject: Subject,
     user: AnyUser = None,
+    key: SigningKey = None,
     kafka: KafkaOption = None,
     no_wait: NoWait = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete what is stored of a consent, or of all consents of a subject."""
-    _submit(kafka, request_of(ConsentAction.ERASE, subject, user), no_wait, as_json)
+    """Delete what is stored of a consent, or of all consents of a subject, and print a signed receipt.
+
+    The receipt says by when each topic has removed the rest. Without a key nothing is signed; the erasure
+    is done all the same.
+    """
+    settings = settings_of(kafka)
+    request = request_of(ConsentAction.ERASE, subject, user)
+    outcome = asyncio.run(submit(settings, request, waits=not no_wait))
+    path = key or settings.receipt_key
+    if path is None or outcome["outcome"] != "ACCEPTED":
+        if path is None:
+            news("No receipt: there is no key to sign it with (--key or NOTIFIER_RECEIPT_KEY).")
+        _tell(outcome, no_wait, as_json)
+        return
+    private = read_key("receipts", path, is_private=True)
+    removed = asyncio.run(removals(settings, wall_ms()))
+    receipt = erasure_receipt(
+        subject, user, outcome, removed, settings.controller, str(uuid.uuid4()), wall_ms()
+    )
+    token = sign(private, ERASURE_TYPE, receipt)
+    answer({**outcome, "receipt": receipt, "signed": token} if as_json else token)
+
+
+@app.command()
+def receipt(
+    subject: Subject,
+    user: User,
+    key: SigningKey = None,
+    kafka: KafkaOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a signed receipt of a consent, in the shape of ISO/IEC TS 27560.
+
+    A compact JWS (Ed25519): `notifier consent verify`, or any JOSE library, reads and verifies it with the
+    public key. --json prints what is in it too.
+    """
+    settings = settings_of(kafka)
+    private = read_key("receipts", _signing_key(key or settings.receipt_key), is_private=True)
+    state = asyncio.run(current_state(settings, subject))
+    if state is None:
+        raise CheckFailedError(f"There is no consent for {subject}.")
+    made = consent_receipt(state, user, settings.controller, str(uuid.uuid4()), wall_ms())
+    token = sign(private, RECEIPT_TYPE, made)
+    answer({"receipt": made, "signed": token} if as_json else token)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="A receipt; - reads it from stdin.", allow_dash=True)],
+    key: Annotated[Path, typer.Option("--key", help="Public key of whoever signed it.")],
+) -> None:
+    """Verify a receipt, without Kafka, and print what it says. Exit code 1 if it was altered."""
+    public = read_key("receipts", key, is_private=False)
+    try:
+        text = sys.stdin.read(MAX_RECEIPT) if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckFailedError(f"{file} cannot be read as text.") from error
+    answer(json.dumps(verify_receipt(public, text[:MAX_RECEIPT]), ensure_ascii=False, indent=1))
+
+
+@app.command(name="export")
+def export_all(subject: Subject, user: User, kafka: KafkaOption = None, as_json: JsonOption = False) -> None:
+    """Print all that is kept of a person and a subject: consents, evidence, decisions, what was sent."""
+    settings = settings_of(kafka)
+    progress = ProgressLine("reading decisions")
+    try:
+        found = asyncio.run(export(settings, subject, user, consent_json, progress))
+    finally:
+        progress.end()
+    answer(json.dumps(found, ensure_ascii=False, indent=None if as_json else 1))
 
 
 @app.command()
@@ -146,7 +232,19 @@ def show(subject: Subject, kafka: KafkaOption = None, as_json: JsonOption = Fals
 
 
 def _submit(kafka: str | None, request: ConsentRequest, no_wait: bool, as_json: bool) -> None:
-    outcome: dict[str, Any] = asyncio.run(submit(settings_of(kafka), request, waits=not no_wait))
+    _tell(asyncio.run(submit(settings_of(kafka), request, waits=not no_wait)), no_wait, as_json)
+
+
+def _signing_key(path: Path | None) -> Path:
+    if path is None:
+        raise ConfigurationError(
+            "There is no key to sign with: give --key or NOTIFIER_RECEIPT_KEY; make one with "
+            "`notifier keys create receipts`."
+        )
+    return path
+
+
+def _tell(outcome: dict[str, Any], no_wait: bool, as_json: bool) -> None:
     if as_json:
         answer(outcome)
     elif outcome["outcome"] == "ACCEPTED":

@@ -27,6 +27,7 @@ from streams.core.consent import Consent, ConsentRequest, ConsentState, Preferen
 from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
 from streams.kafka.connection import client_options, our_errors
+from streams.ops.consent_states import consent_values
 from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
 from streams.wire.codec import (
@@ -36,7 +37,7 @@ from streams.wire.codec import (
     encode_consent_request,
 )
 from streams.wire.partition import partition_of
-from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, CONSENT_STATE
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS
 
 ANSWER_WAIT_S = 10.0
 NOTICE = "Granted by an operator on the command line."
@@ -169,14 +170,7 @@ async def current_state(settings: Settings, subject: str) -> ConsentState | None
         CheckFailedError: they cannot be read.
         TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
     """
-    info = await require_topics(settings, [CONSENT_STATE])
-    key = subject.encode()
-    partition = partition_of(key, info.topics[CONSENT_STATE].partitions)
-    value: bytes | None = None
-    async with open_reader(settings, [CONSENT_STATE], [partition]) as reader:
-        async for record in reader.rest():
-            if record.key == key:
-                value = record.value
+    value = (await consent_values(settings, [subject])).get(subject)
     if value is None:
         return None
     state = decode_consent_state(value)

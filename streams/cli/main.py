@@ -16,8 +16,10 @@ from streams.cli import (
     config,
     consent,
     demo,
+    dlq,
     doctor,
     explain,
+    keys,
     produce,
     schema,
     tail,
@@ -42,6 +44,8 @@ app.command()(produce.produce)
 app.add_typer(consent.app, name="consent")
 app.command()(tail.tail)
 app.command()(explain.explain)
+app.add_typer(dlq.app, name="dlq")
+app.add_typer(keys.app, name="keys")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schema.app, name="schema")
 app.command()(config.config)

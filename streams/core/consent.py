@@ -50,12 +50,16 @@ class Holder(NamedTuple):
 
 
 class ConsentState(NamedTuple):
-    """All that is known of a subject's consents; `holders` in the order of user_id."""
+    """All that is known of a subject's consents; `holders` in the order of user_id.
+
+    `salt` is the key of the subject's pseudonyms, see `pseudonyms.py`.
+    """
 
     subject: str
     holders: tuple[Holder, ...]
     suspended: bool = False
     request_offset: int = -1
+    salt: bytes | None = None
 
 
 class ConsentRequest(NamedTuple):

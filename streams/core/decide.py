@@ -9,7 +9,7 @@ import hashlib
 from operator import itemgetter
 
 from streams.core.codes import Kind
-from streams.core.decision import Decision, HolderDecision
+from streams.core.decision import Decision, HolderDecision, Notification
 from streams.core.events import Event
 from streams.core.facts import FACTS, Facts
 from streams.core.gate import NO_HOLDER, UNREADABLE
@@ -145,7 +145,8 @@ def _ask_holders(
             event_time,
             now,
         )
-        notification = None
+        notification: Notification | None = None
+        hidden: tuple[str, ...] = ()
         if place == NOTIFY:
             first = own[4] >> shift & 15 if own is not None and own[3] == prepared.asked else NOT_ASKED
             answer_, state = _answer(
@@ -156,14 +157,22 @@ def _ask_holders(
             if answer_ > GO_ON_ETA:
                 place = _RULE_OF_ANSWER[answer_]
             elif projection is not None:
-                notification = make_notification(
+                notification, hidden = make_notification(
                     event, event_type, event_time, kind, answer_, holder, projection, detail_level,
                     prepared.subject_label, max_age_ms, now,
                 )  # fmt: skip
         name, fate, reason, _, _ = HOLDER_RULES[place]
         decisions.append(
             HolderDecision(
-                holder.user_id, fate, reason, name, kind_, holder.consent_id, holder.version, notification
+                holder.user_id,
+                fate,
+                reason,
+                name,
+                kind_,
+                holder.consent_id,
+                holder.version,
+                notification,
+                hidden,
             )
         )
         shift += 4

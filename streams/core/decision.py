@@ -69,7 +69,10 @@ class Notification(NamedTuple):
 
 
 class HolderDecision(NamedTuple):
-    """What one holder met; `holder` is None where the record's fate did not depend on a holder."""
+    """What one holder met; `holder` is None where the record's fate did not depend on a holder.
+
+    `masked` names the notification's fields in which numbers were masked.
+    """
 
     holder: str | None
     fate: Fate
@@ -79,6 +82,7 @@ class HolderDecision(NamedTuple):
     consent_id: str | None = None
     consent_version: int | None = None
     notification: Notification | None = None
+    masked: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):

@@ -1,6 +1,7 @@
 """Folds consent requests into a subject's consents, one after another in offset order.
 
-Pure. Nothing that a request says about its own time makes it count earlier; a revocation is never refused.
+Pure: the append time and a fresh salt come in. Nothing that a request says about its own time makes it count
+earlier; a revocation is never refused.
 Imports `consent`, `money` and `policy`.
 Source: docs/rules.md section 8.
 """
@@ -41,42 +42,49 @@ def fold(
     appended_ms: int,
     offset: int,
     policy: Policy,
+    fresh_salt: bytes,
 ) -> FoldOutcome:
     """Fold one request into the consents of `subject`, which is the record's key.
 
     `request` None: it could not be read. `appended_ms` is the broker's append time, `offset` the place in
-    consent.requests. A request that cannot be read, or speaks of another subject, suspends the subject; a
-    readable one lifts that, accepted or refused. Never raises.
+    consent.requests; `fresh_salt`, random, becomes the subject's if it has none yet or somebody is erased.
+    A request that cannot be read, or speaks of another subject, suspends the subject; a readable one lifts
+    that, accepted or refused. Never raises.
     """
     holders = () if state is None else state.holders
+    salt = fresh_salt if state is None or state.salt is None else state.salt
     if request is None or request.action not in _ACTIONS:
-        return _suspended(subject, holders, offset, RefusalReason.UNREADABLE)
+        return _suspended(subject, holders, offset, salt, RefusalReason.UNREADABLE)
     if request.subject != subject:
-        return _suspended(subject, holders, offset, RefusalReason.SUBJECT_MISMATCH)
+        return _suspended(subject, holders, offset, salt, RefusalReason.SUBJECT_MISMATCH)
     match request.action:
         case ConsentAction.REVOKE:
             left = tuple(
                 _revoked(holder, appended_ms) if _is_meant(request, holder) else holder for holder in holders
             )
-            return FoldOutcome(_state(subject, left, offset), _ACCEPTED)
+            return FoldOutcome(_state(subject, left, offset, salt), _ACCEPTED)
         case ConsentAction.ERASE:
             left = tuple(holder for holder in holders if not _is_meant(request, holder))
-            return FoldOutcome(_state(subject, left, offset), _ACCEPTED)
+            salt = salt if left == holders else fresh_salt
+            return FoldOutcome(_state(subject, left, offset, salt), _ACCEPTED)
         case _:
-            return _granted(subject, holders, request, appended_ms, offset, policy)
+            return _granted(subject, holders, request, appended_ms, offset, policy, salt)
 
 
 _ACTIONS = frozenset((ConsentAction.GRANT, ConsentAction.REVOKE, ConsentAction.CHANGE, ConsentAction.ERASE))
 
 
-def _suspended(subject: str, holders: tuple[Holder, ...], offset: int, reason: RefusalReason) -> FoldOutcome:
-    return FoldOutcome(
-        ConsentState(subject, holders, suspended=True, request_offset=offset), _REFUSED, reason
-    )
+def _suspended(
+    subject: str, holders: tuple[Holder, ...], offset: int, salt: bytes, reason: RefusalReason
+) -> FoldOutcome:
+    state = ConsentState(subject, holders, suspended=True, request_offset=offset, salt=salt)
+    return FoldOutcome(state, _REFUSED, reason)
 
 
-def _state(subject: str, holders: tuple[Holder, ...], offset: int) -> ConsentState | None:
-    return ConsentState(subject, holders, suspended=False, request_offset=offset) if holders else None
+def _state(subject: str, holders: tuple[Holder, ...], offset: int, salt: bytes) -> ConsentState | None:
+    if not holders:
+        return None
+    return ConsentState(subject, holders, suspended=False, request_offset=offset, salt=salt)
 
 
 def _is_meant(request: ConsentRequest, holder: Holder) -> bool:
@@ -94,12 +102,13 @@ def _granted(
     appended_ms: int,
     offset: int,
     policy: Policy,
+    salt: bytes,
 ) -> FoldOutcome:
     holder = next((holder for holder in holders if holder.user_id == request.user_id), None)
     asked = request.consent
     reason = _refusal(request, asked, holder, len(holders), appended_ms, policy)
     if reason is not None or asked is None or request.user_id is None:
-        return FoldOutcome(_state(subject, holders, offset), _REFUSED, reason)
+        return FoldOutcome(_state(subject, holders, offset, salt), _REFUSED, reason)
     number = 1 if holder is None else holder.versions[-1].version + 1
     effective_at = max(appended_ms, asked.effective_at)
     granted = asked._replace(
@@ -112,7 +121,7 @@ def _granted(
     versions = _still_needed((*earlier, granted), appended_ms - policy.largest_max_age_ms)
     others = tuple(other for other in holders if other is not holder)
     after = tuple(sorted((*others, Holder(request.user_id, versions))))
-    return FoldOutcome(_state(subject, after, offset), _ACCEPTED, None, number, effective_at)
+    return FoldOutcome(_state(subject, after, offset, salt), _ACCEPTED, None, number, effective_at)
 
 
 def _refusal(

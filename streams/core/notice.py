@@ -1,7 +1,7 @@
 """Makes the notification that follows from a NOTIFY.
 
-Its identity, its mandatory fields, and the event's fields that may be shown. Imports `ids`, `prepared` and
-`project`. Source: docs/rules.md section 7.
+Its identity, its mandatory fields, and the event's fields that may be shown. Imports `ids`, `masking`,
+`prepared` and `project`. Source: docs/rules.md section 7.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,16 @@ from streams.core.decision import Notification
 from streams.core.events import AccountBalance, BankTransaction, Event, SecurityAlert, ShipmentUpdate
 from streams.core.ids import notification_id
 from streams.core.lifecycle import DAY_MS
+from streams.core.masking import masked
 from streams.core.policy import KINDS
 from streams.core.prepared import PreparedHolder
-from streams.core.project import Projection, shipment_label
+from streams.core.project import (
+    AMOUNT_MERCHANT,
+    FREE_TEXTS,
+    NOTIFICATION_FIELDS,
+    Projection,
+    shipment_label,
+)
 from streams.core.steps import GO_ON_ETA
 
 _REGULAR = Push.REGULAR
@@ -24,6 +31,8 @@ _TRANSACTION_STATUS_NAMES = tuple(status.name for status in TransactionStatus)
 _SHIPMENT_STATUS_NAMES = tuple(status.name for status in ShipmentStatus)
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _NOTHING = (None, None)
+_LABEL = "shipment_label"
+_TEXT_PLACES = tuple((NOTIFICATION_FIELDS.index(name), name) for name in FREE_TEXTS if name != _LABEL)
 
 
 def make_notification(
@@ -38,8 +47,8 @@ def make_notification(
     subject_label: str,
     max_age_ms: int,
     now: int,
-) -> Notification:
-    """Return what `holder` is told of `event`. Never raises.
+) -> tuple[Notification, tuple[str, ...]]:
+    """Return what `holder` is told of `event`, and the fields in which numbers were masked. Never raises.
 
     Times are UTC ms; `answer` is of `steps.py`: a new ETA has an identity of its own.
     """
@@ -67,15 +76,29 @@ def make_notification(
         holder.consent_id,
         holder.version,
     )
-    if has_label or has_original:
-        return Notification._make(head + fill(_completed(event, has_original)))
-    return Notification._make(head + fill(event + _NOTHING))
+    shows_last = detail_level >= AMOUNT_MERCHANT
+    names: list[str] = []
+    if has_label:
+        carrier = event.carrier  # type: ignore[union-attr]  # only parcels have a label
+        shown_carrier = carrier and masked(carrier, shows_last=shows_last)
+        if shown_carrier != carrier:
+            names.append(_LABEL)
+        label = shipment_label(shown_carrier, event.shipment_id)  # type: ignore[union-attr]
+        shown = fill((*event, None, label))
+    elif has_original:
+        shown = fill(_completed(event))
+    else:
+        shown = fill(event + _NOTHING)
+    for place, field in _TEXT_PLACES:
+        text = shown[place]
+        if text is not None and (safe := masked(text, shows_last=shows_last)) != text:
+            shown = (*shown[:place], safe, *shown[place + 1 :])
+            names.append(field)
+    return Notification._make(head + shown), tuple(names)
 
 
-def _completed(event: Any, has_original: bool) -> tuple[Any, ...]:
-    """Leave out a transaction's currency that no amount goes with, or add a parcel's label."""
-    if not has_original:
-        return (*event, None, shipment_label(event.carrier, event.shipment_id))
+def _completed(event: Any) -> tuple[Any, ...]:
+    """Leave out a transaction's currency that no amount goes with."""
     if event.original_amount_minor is None and event.original_currency is not None:
         event = event._replace(original_currency=None)
     return (*event, *_NOTHING)

@@ -1,13 +1,14 @@
 """A subject's consents made ready.
 
-All that does not depend on the event, computed once and kept by the caller. Imports `consent`, `project` and
-`terms`. Read next: `gate.py`.
+All that does not depend on the event, computed once and kept by the caller. Imports `consent`, `project`,
+`pseudonyms` and `terms`. Read next: `gate.py`.
 """
 
 import hashlib
 
 from streams.core.consent import ConsentState, Holder
 from streams.core.project import Projection, projections, subject_label
+from streams.core.pseudonyms import subject_pseudonym, user_pseudonym
 from streams.core.terms import KNOWN_PURPOSES, Terms, intersection
 
 NEVER = -(2**63)
@@ -26,14 +27,15 @@ class PreparedHolder:
     """
 
     __slots__ = (
-        "chains", "channel_ref", "consent_id", "is_revoked", "locale", "open_from", "open_until", "purposes",
-        "timezone", "user_id", "valid_until", "version",
+        "chains", "channel_ref", "consent_id", "is_revoked", "locale", "open_from", "open_until", "pseudonym",
+        "purposes", "timezone", "user_id", "valid_until", "version",
     )  # fmt: skip
 
-    def __init__(self, holder: Holder) -> None:
+    def __init__(self, holder: Holder, salt: bytes | None) -> None:
         versions = holder.versions
         last = versions[-1]
         self.user_id = holder.user_id
+        self.pseudonym = user_pseudonym(salt, holder.user_id)
         self.channel_ref = last.channel_ref
         self.consent_id = last.consent_id
         self.version = last.version
@@ -52,19 +54,25 @@ class PreparedHolder:
 class PreparedConsent:
     """A subject's consents, made ready; immutable by convention.
 
-    While suspended it has no holders. `asked` tells apart different lists of holders.
+    While suspended it has no holders. `asked` tells apart different lists of holders; `pseudonym` is the
+    subject's.
     """
 
-    __slots__ = ("asked", "holders", "is_suspended", "subject_label")
+    __slots__ = ("asked", "holders", "is_suspended", "pseudonym", "subject_label")
 
     def __init__(self, state: ConsentState) -> None:
         self.is_suspended = state.suspended
         self.subject_label = subject_label(state.subject)
         known = () if state.suspended else state.holders
-        self.holders = tuple(PreparedHolder(holder) for holder in known if holder.versions)
+        self.pseudonym = subject_pseudonym(state.salt, state.subject) if state.subject else None
+        self.holders = tuple(PreparedHolder(holder, state.salt) for holder in known if holder.versions)
         names = "\0".join(f"{len(holder.user_id)}:{holder.user_id}" for holder in self.holders)
         digest = hashlib.blake2b(names.encode("utf-8", "surrogatepass"), digest_size=4).digest()
         self.asked = int.from_bytes(digest, "little")
+
+    def pseudonym_of(self, user_id: str | None) -> str | None:
+        """Return the pseudonym of a holder, None for nobody. Raises StopIteration for one who is none."""
+        return user_id and next(one.pseudonym for one in self.holders if one.user_id == user_id)
 
 
 def prepare(state: ConsentState) -> PreparedConsent:

@@ -1,7 +1,8 @@
 """Which fields of an event a notification may show, and the masked labels.
 
 By kind, purposes and detail level. The tags stand in schemas/notification.avsc too;
-`tests/core/test_project.py` compares them. Imports `codes`, `events` and `policy`. Read next: `prepared.py`.
+`tests/core/test_project.py` compares them. Imports `codes`, `events`, `masking` and `policy`. Read next:
+`prepared.py`.
 Source: docs/rules.md section 7.
 """
 
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from streams.core.codes import DetailLevel, Kind, Purpose
 from streams.core.decision import Notification
 from streams.core.events import EVENT_TYPES
+from streams.core.masking import masked
 from streams.core.policy import BALANCE, RECEIPT, SECURITY, SHIPPING
 
 ACTIVITY_ONLY, AMOUNT = int(DetailLevel.ACTIVITY_ONLY), int(DetailLevel.AMOUNT)
@@ -68,6 +70,8 @@ _EVENT_TYPE = {
 _NAME_IN_EVENT = {2: {"alert_type": "type"}, 3: {"shipment_status": "status"}}
 NOTIFICATION_FIELDS = Notification._fields[Notification._fields.index("status") :]
 """The fields of a notification that an event may fill, in order."""
+FREE_TEXTS = ("merchant_name", "category", "shipment_label", "location", "alert_type", "action_url_key")
+"""Those whose words a producer chose: numbers in them are masked."""
 
 Fill = Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
@@ -128,10 +132,11 @@ def _purpose(kind: Kind, purposes: int) -> Purpose:
 def subject_label(subject: str) -> str:
     """Return the masked name of an account or shop. Never raises."""
     source, _, token = subject.partition(":")
-    return f"{source[:16]} …{token[-4:]}" if len(token) >= 8 else source[:16]
+    source = masked(source, shows_last=False)[:16]
+    return f"{source} …{token[-4:]}" if len(token) >= 8 else source
 
 
 def shipment_label(carrier: str | None, shipment_id: str) -> str:
-    """Return the carrier, if known, and the masked id of a parcel. Never raises."""
-    masked = f"…{shipment_id[-4:]}" if len(shipment_id) >= 8 else "…"
-    return f"{carrier} {masked}" if carrier else masked
+    """Return the carrier, if known, and the shortened id of a parcel. Never raises."""
+    short = f"…{shipment_id[-4:]}" if len(shipment_id) >= 8 else "…"
+    return f"{carrier} {short}" if carrier else short

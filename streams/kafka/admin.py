@@ -5,7 +5,7 @@ Imports `wire`, `connection` and `metadata`. Read next: `publish.py`.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from streams.errors import TopicError
 from streams.kafka.connection import check_connection, client_options, our_errors
 from streams.kafka.metadata import ClusterInfo, MetadataRequest, TopicInfo, cluster_info
 from streams.settings import Settings
-from streams.wire.topics import TOPICS, Topic
+from streams.wire.topics import EVENT_TOPICS, TOPICS, Topic
 
 __all__ = [
     "AppliedTopics",
@@ -26,10 +26,12 @@ __all__ = [
     "Problem",
     "TopicInfo",
     "apply_topics",
+    "broker_settings",
     "check_topics",
     "describe",
     "find_problems",
     "require_topics",
+    "topic_settings",
 ]
 
 READY_TIMEOUT_S = (
@@ -39,6 +41,7 @@ _READY_POLL_S = 0.05
 _REQUEST_TIMEOUT_MS = 15_000
 _EXACT_CONFIG = ("cleanup.policy", "message.timestamp.type")
 _LEAST_CONFIG = "max.message.bytes"
+_TIME_CONFIG = ("retention.ms", "max.compaction.lag.ms", "delete.retention.ms")
 _APPLY = "Run `notifier topics apply`."
 
 
@@ -154,12 +157,26 @@ def _config_problems(topic: Topic, config: Mapping[str, str]) -> list[Problem]:
         if name in topic.config and config.get(name, topic.config[name]) != topic.config[name]:
             what = f"{name} is {config[name]}, not {topic.config[name]}."
             problems.append(Problem(topic.name, what, _set_config(topic, name)))
+    if topic.name not in EVENT_TOPICS:  # how long events are kept is their producers' matter
+        for name in _TIME_CONFIG:
+            problems.extend(_time_problem(topic, name, config.get(name)))
     if _LEAST_CONFIG in topic.config and _LEAST_CONFIG in config:
         least = int(topic.config[_LEAST_CONFIG])
         if int(config[_LEAST_CONFIG]) < least:
             what = f"{_LEAST_CONFIG} is {config[_LEAST_CONFIG]}, less than {least}."
             problems.append(Problem(topic.name, what, _set_config(topic, _LEAST_CONFIG)))
     return problems
+
+
+def _time_problem(topic: Topic, name: str, found: str | None) -> Iterator[Problem]:
+    """Yield a problem where a topic forgets later, or earlier, than the table promises."""
+    wanted = topic.config.get(name)
+    if wanted is None or found is None or found == wanted:
+        return
+    is_longer = int(found) < 0 or int(found) > int(wanted)
+    why = "what was erased or has run out stays longer" if is_longer else "what must be kept goes earlier"
+    what = f"{name} is {found}, not {wanted}: {why} than promised."
+    yield Problem(topic.name, what, _set_config(topic, name))
 
 
 def _set_config(topic: Topic, name: str) -> str:
@@ -227,13 +244,18 @@ async def _settled(settings: Settings, created: list[Topic]) -> ClusterInfo:
         await asyncio.sleep(_READY_POLL_S)
 
 
-async def _configs(settings: Settings, names: list[str]) -> dict[str, dict[str, str]]:
-    if not names:
+async def topic_settings(
+    settings: Settings, topics: Iterable[str], names: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Return the settings `names` of each of `topics` that is there, as the cluster has them.
+
+    Raises:
+        KafkaUnreachableError, CredentialsError: see `connection.check_connection`.
+    """
+    asked = dict.fromkeys(names, "")
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic, asked) for topic in topics]
+    if not resources:
         return {}
-    resources = [
-        ConfigResource(ConfigResourceType.TOPIC, name, dict.fromkeys((*_EXACT_CONFIG, _LEAST_CONFIG), ""))
-        for name in names
-    ]
     async with _admin(settings) as admin:
         responses = await admin.describe_configs(resources)
     return {
@@ -242,6 +264,24 @@ async def _configs(settings: Settings, names: list[str]) -> dict[str, dict[str, 
         for code, _message, _kind, name, entries in response.resources
         if code == 0
     }
+
+
+async def broker_settings(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """Return the whole numbers among the settings `names` of one of the brokers.
+
+    Raises:
+        KafkaUnreachableError, CredentialsError: see `connection.check_connection`.
+    """
+    async with _admin(settings) as admin:
+        node: int = (await admin.describe_cluster())["brokers"][0]["node_id"]
+        asked = ConfigResource(ConfigResourceType.BROKER, str(node), dict.fromkeys(names, ""))
+        responses = await admin.describe_configs([asked])
+    entries = [entry for response in responses for resource in response.resources for entry in resource[4]]
+    return {entry[0]: int(entry[1]) for entry in entries if entry[1] is not None}
+
+
+async def _configs(settings: Settings, names: list[str]) -> dict[str, dict[str, str]]:
+    return await topic_settings(settings, names, (*_EXACT_CONFIG, _LEAST_CONFIG, *_TIME_CONFIG))
 
 
 @asynccontextmanager

@@ -42,6 +42,9 @@ class Observer(Protocol):
     def dead_letter(self, reason: str, n: int) -> None:
         """Dead letters were written."""
 
+    def masked(self, field: str, n: int) -> None:
+        """Numbers were masked in this field of so many notifications."""
+
     def dead_letter_ratio(self, ratio: float) -> None:
         """This share of the breaker's window went to dead letters, 0 to 1."""
 

@@ -27,12 +27,12 @@ from streams.kafka.observer import Observer
 from streams.kafka.partition_store import ChangelogPositions, PartitionStore
 from streams.kafka.positions import GroupOffsets, StartPositions, start_positions
 from streams.kafka.restore import read_to_end
-from streams.kafka.result_writes import ResultWriter
+from streams.kafka.result_writes import ResultWriter, Seal
 from streams.kafka.telling import tell_merged
 from streams.kafka.transactions import TransactionalProducer
 from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.kernel.batch_result import BatchResult
-from streams.kernel.fold_batch import FoldResult, fold_batches
+from streams.kernel.fold_batch import FoldResult, Secrets, fold_batches
 from streams.kernel.path import Path, Setup
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
@@ -46,7 +46,12 @@ Clock = Callable[[], int]
 
 
 class Connections:
-    """What the partitions of one worker share."""
+    """What the partitions of one worker share.
+
+    Args:
+        secrets: see `Secrets`.
+        seal: encrypts values of dead letters; None: they are left out.
+    """
 
     def __init__(
         self,
@@ -56,6 +61,8 @@ class Connections:
         clock: Clock,
         observer: Observer,
         path: Path,
+        secrets: Secrets,
+        seal: Seal | None,
     ) -> None:
         self.settings = settings
         self.cluster = cluster
@@ -63,6 +70,8 @@ class Connections:
         self.clock = clock
         self.observer = observer
         self.path = path
+        self.secrets = secrets
+        self.seal = seal
         self.partitions = cluster.topics[CONSENT_REQUESTS].partitions
         self.watermarks = HighWatermarks(settings)
         self.requests = ConsentReader(settings)
@@ -106,7 +115,7 @@ class PartitionOwner:
         self._producer = TransactionalProducer(settings, "subject", partition)
         self._committer = make_committer(self._producer)
         self._is_chained = settings.guarantee == "exactly_once"
-        self._writer = ResultWriter(shared.cluster, partition, shared.policy.version)
+        self._writer = ResultWriter(shared.cluster, partition, shared.policy.version, shared.seal)
         setup = Setup(
             settings.app_id,
             partition,
@@ -216,7 +225,8 @@ class PartitionOwner:
         waiting = self.not_done(batches)
         if not waiting:
             return
-        result = fold_batches(waiting, self._store, self._shared.partitions, self._shared.policy)
+        shared = self._shared
+        result = fold_batches(waiting, self._store, shared.partitions, shared.policy, shared.secrets)
         await reach("fold")
         positions = self._positions | {CONSENT_REQUESTS: result.next_offset}
         marker = self._writer.marker(positions, self._chain_head, self._shared.clock())

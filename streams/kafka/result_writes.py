@@ -4,7 +4,7 @@ May import kernel, wire and core. Read next: `partition_task.py`.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from streams.core.subject_state import EMPTY_STATE, SubjectState, chunks
@@ -21,11 +21,13 @@ from streams.wire.codec import (
     encode_consent_result,
     encode_consent_state,
     encode_decision_batch,
+    encode_evidence,
     encode_position_marker,
     encode_subject_state,
 )
 from streams.wire.partition import partition_of
 from streams.wire.topics import (
+    CONSENT_EVIDENCE,
     CONSENT_RESULTS,
     CONSENT_STATE,
     DEAD_LETTERS,
@@ -42,11 +44,24 @@ def _present_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class ResultWriter:
-    """Knows the partitions of the cluster's topics and writes results of one partition number."""
+Seal = Callable[[bytes], bytes]
+"""Encrypts a value so that only the operator can read it."""
+SEALED_TYPE = ("content-type", b"application/jose")
+MAX_SEALED_BYTES = 1 << 19
 
-    def __init__(self, cluster: ClusterInfo, partition: int, policy_version: str) -> None:
+
+class ResultWriter:
+    """Knows the partitions of the cluster's topics and writes results of one partition number.
+
+    Args:
+        seal: encrypts the values of dead letters; None: they are left out.
+    """
+
+    def __init__(
+        self, cluster: ClusterInfo, partition: int, policy_version: str, seal: Seal | None = None
+    ) -> None:
         self._cluster = cluster
+        self._seal = seal
         self._partition = partition
         self._policy_version = policy_version
         deliveries = cluster.topics[DELIVERY].partitions
@@ -111,6 +126,10 @@ class ResultWriter:
                 self._chunks(key, store.state(key), EMPTY_STATE, writes)
         for key, answer in result.answers:
             writes.add(CONSENT_RESULTS, self._partition, key, encode_consent_result(answer))
+        evidences = self._cluster.topics[CONSENT_EVIDENCE].partitions
+        for evidence in result.evidence:
+            key = evidence.subject.encode()
+            writes.add(CONSENT_EVIDENCE, partition_of(key, evidences), key, encode_evidence(evidence))
         for letter in result.dead_letters:
             self._dead_letter(letter, writes)
         return writes, encoded
@@ -131,4 +150,8 @@ class ResultWriter:
     def _dead_letter(self, letter: DeadLetter, writes: WriteSet) -> None:
         partitions = self._cluster.topics[DEAD_LETTERS].partitions
         partition = partition_of(letter.key, partitions) if letter.key else self._partition % partitions
-        writes.add(DEAD_LETTERS, partition, letter.key, None, letter.headers)
+        if self._seal is None or letter.value is None or len(letter.value) > MAX_SEALED_BYTES:
+            writes.add(DEAD_LETTERS, partition, letter.key, None, letter.headers)
+            return
+        headers = [*letter.headers, SEALED_TYPE]
+        writes.add(DEAD_LETTERS, partition, letter.key, self._seal(letter.value), headers)

@@ -42,6 +42,8 @@ def tell_merged(
         observer.dead_letter(letter.reason.name, 1)
         if letter.reason == Reason.MISROUTED:
             observer.misrouted(1)
+    for field, count in result.masked.items():
+        observer.masked(field, count)
 
 
 def _by_name(counts: Counts) -> Counter[tuple[str, str | None]]:

@@ -34,11 +34,16 @@ class Output:
 
 @dataclass(slots=True)
 class DeadLetter:
-    """One record for `notifier.dead-letters`: the original key, no value."""
+    """One record for `notifier.dead-letters`: the original key, its headers.
+
+    `value` is the refused one where a holder's consent let it be opened, None otherwise; it is never written
+    as it is (`streams/kafka/result_writes.py`).
+    """
 
     key: bytes | None
     headers: HeaderList
     reason: Reason
+    value: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class BatchResult:
         states: subject states after the batch, by key; merged only after the commit.
         consent_next_offset: consent requests below it were folded.
         decided_at: the one decision time, UTC milliseconds.
+        masked: by field of notifications, in how many a number was masked.
         encoded: what the compiled path wrote, None on the interpreted one; `rows`, `outputs` and
             `no_consent_runs` are empty then, and `states` holds the subjects that left for the Python path.
     """
@@ -92,6 +98,7 @@ class BatchResult:
     outputs: list[Output] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     states: dict[bytes, SubjectState] = field(default_factory=dict)
+    masked: dict[str, int] = field(default_factory=dict)
     encoded: Encoded | None = None
 
     def holder_counts(self) -> dict[str, Counts]:

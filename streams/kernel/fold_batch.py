@@ -5,17 +5,19 @@ dead letter. May import wire and core. Source: docs/rules.md section 8. Read nex
 `streams/kafka/partition_task.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from streams.core.codes import ConsentAction, ConsentOutcome, Reason, RefusalReason
-from streams.core.consent import ConsentState
-from streams.core.fold import fold
+from streams.core.consent import ConsentRequest, ConsentState
+from streams.core.fold import MAX_WORD_CHARS, FoldOutcome, fold
 from streams.core.policy import Policy
+from streams.core.pseudonyms import evidence_pseudonym
+from streams.core.terms import KNOWN_PURPOSES
 from streams.kernel.batch_result import DeadLetter
 from streams.kernel.record_batch import RecordBatch
-from streams.wire.codec import ConsentResult, decode_consent_request
+from streams.wire.codec import ConsentResult, Evidence, EvidenceKind, decode_consent_request
 from streams.wire.frame import SCHEMA_ID_HEADER
 from streams.wire.headers import dead_letter_headers
 from streams.wire.partition import partition_of
@@ -28,6 +30,16 @@ class ConsentView(Protocol):
         """Return a subject's consents, None without any."""
 
 
+class Secrets(NamedTuple):
+    """What pseudonyms are made with.
+
+    `draw_salt` gives SALT_BYTES random bytes; `evidence_key` is the operator's, None: the subject's salt.
+    """
+
+    draw_salt: Callable[[], bytes]
+    evidence_key: bytes | None = None
+
+
 @dataclass(slots=True)
 class FoldResult:
     """What a run of requests does; `changes` holds None where a subject was erased."""
@@ -35,11 +47,16 @@ class FoldResult:
     next_offset: int
     changes: dict[bytes, ConsentState | None] = field(default_factory=dict)
     answers: list[tuple[bytes, ConsentResult]] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
 
 
 def fold_batches(
-    batches: Sequence[RecordBatch], view: ConsentView, partitions: int, policy: Policy
+    batches: Sequence[RecordBatch],
+    view: ConsentView,
+    partitions: int,
+    policy: Policy,
+    secrets: Secrets,
 ) -> FoldResult:
     """Fold every request of `batches` (one partition, in offset order, not empty).
 
@@ -48,7 +65,7 @@ def fold_batches(
     result = FoldResult(batches[-1].next_offset)
     for batch in batches:
         for index, key in enumerate(batch.keys):
-            _fold_one(batch, index, key, view, partitions, policy, result)
+            _fold_one(batch, index, key, view, partitions, policy, secrets, result)
     return result
 
 
@@ -59,6 +76,7 @@ def _fold_one(
     view: ConsentView,
     partitions: int,
     policy: Policy,
+    secrets: Secrets,
     result: FoldResult,
 ) -> None:
     offset = batch.offset(index)
@@ -90,8 +108,21 @@ def _fold_one(
         return
     is_mismatch = request is not None and request.subject.encode() != key
     known = result.changes[key] if key in result.changes else view.consent_state(key)
+    fresh_salt = secrets.draw_salt()
+    salt = fresh_salt if known is None or known.salt is None else known.salt  # what erasure deletes, it knew
     outcome = fold(
-        known, subject, None if is_mismatch else request, batch.timestamp_ms(index), offset, policy
+        known,
+        subject,
+        None if is_mismatch else request,
+        batch.timestamp_ms(index),
+        offset,
+        policy,
+        fresh_salt,
+    )
+    result.evidence.append(
+        _evidence(
+            batch, index, subject, None if is_mismatch else request, outcome, secrets.evidence_key or salt
+        )
     )
     if outcome.state != known:
         result.changes[key] = outcome.state
@@ -110,6 +141,43 @@ def _fold_one(
                 offset,
             ),
         )
+    )
+
+
+def _evidence(
+    batch: RecordBatch,
+    index: int,
+    subject: str,
+    request: ConsentRequest | None,
+    outcome: FoldOutcome,
+    key: bytes,
+) -> Evidence:
+    """Return what is kept of a request: what was asked and what became of it, under pseudonyms."""
+    at, position = batch.timestamp_ms(index), f"{batch.topic}/{batch.partition}/{batch.offset(index)}"
+    who = evidence_pseudonym(key, "S", subject)
+    if request is None:
+        return Evidence(
+            EvidenceKind.REQUEST, at, who, None, position, outcome=outcome.outcome, reason=outcome.reason
+        )
+    asked = request.consent
+    return Evidence(
+        EvidenceKind.REQUEST,
+        at,
+        who,
+        request.user_id and evidence_pseudonym(key, "U", request.user_id),
+        position,
+        request.action,
+        request.requested_by,
+        outcome.outcome,
+        outcome.reason,
+        outcome.version,
+        0 if asked is None else asked.purposes & KNOWN_PURPOSES,
+        None if asked is None else asked.detail_level,
+        None if asked is None else asked.direction,
+        outcome.effective_at,
+        None if asked is None else asked.valid_until,
+        None if asked is None else asked.notice_id[:MAX_WORD_CHARS],
+        None if asked is None else asked.notice_hash[:MAX_WORD_CHARS],
     )
 
 

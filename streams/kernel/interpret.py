@@ -135,7 +135,7 @@ class Interpreter:
         )
         if decision is None:
             return
-        kind = self._record(batch, index, decision, result, headers)
+        kind = self._record(batch, index, decision, consents, result, headers)
         counts, slot = result.counts.setdefault(batch.topic, {}), (decision.fate, decision.reason, kind)
         counts[slot] = counts.get(slot, 0) + 1
 
@@ -151,15 +151,15 @@ class Interpreter:
         """Decode the value of a subject with an open holder and decide it; None when it was rejected."""
         value, event_type = batch.value(index), _EVENT_TYPE[batch.topic]
         if value is None:
-            self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result)
+            self._rejected(batch, index, Reason.TOMBSTONE, "tombstone", result, consents)
             return None
         schema_header = batch.header(index, SCHEMA_ID_HEADER) if batch.has_headers(index) else None
         event = decode_event(event_type, value, schema_header)
         if isinstance(event, Reason):
-            self._rejected(batch, index, event, event.name.lower(), result)
+            self._rejected(batch, index, event, event.name.lower(), result, consents)
             return None
         if event.subject.encode() != key:
-            self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result)
+            self._rejected(batch, index, Reason.SUBJECT_MISMATCH, "subject_mismatch", result, consents)
             return None
         before = result.states.get(key) or view.state(key)
         now, offset = result.decided_at, batch.offset(index)
@@ -169,7 +169,7 @@ class Interpreter:
         if after is not before:
             result.states[key] = after
         if decision.fate == _REJECT:
-            self._dead_letter(batch, index, decision.reason or Reason.INVALID, result)
+            self._dead_letter(batch, index, decision.reason or Reason.INVALID, result, value)
         return decision
 
     def _record(
@@ -177,6 +177,7 @@ class Interpreter:
         batch: RecordBatch,
         index: int,
         decision: Decision,
+        consents: PreparedConsent,
         result: BatchResult,
         headers: NotificationHeaders,
     ) -> Kind | None:
@@ -185,10 +186,12 @@ class Interpreter:
         first_kind: Kind | None = None
         for holder in decision.holders:
             notification = holder.notification
-            result.rows.append(_row(topic, offset, decision.event_id, holder))
+            result.rows.append(_row(topic, offset, decision.event_id, holder, consents))
             if notification is None:
                 continue
             first_kind = first_kind or notification.kind
+            for field in holder.masked:
+                result.masked[field] = result.masked.get(field, 0) + 1
             trace = batch.header(index, "traceparent") if batch.has_headers(index) else None
             result.outputs.append(
                 Output(
@@ -201,18 +204,25 @@ class Interpreter:
         return first_kind if decision.fate == _NOTIFY else None
 
     def _rejected(
-        self, batch: RecordBatch, index: int, reason: Reason, rule: str, result: BatchResult
+        self,
+        batch: RecordBatch,
+        index: int,
+        reason: Reason,
+        rule: str,
+        result: BatchResult,
+        consents: PreparedConsent | None = None,
     ) -> None:
-        result.rows.append(
-            _row(batch.topic, batch.offset(index), None, HolderDecision(None, Fate.REJECT, reason, rule))
-        )
-        self._dead_letter(batch, index, reason, result)
+        nobody = HolderDecision(None, Fate.REJECT, reason, rule)
+        result.rows.append(_row(batch.topic, batch.offset(index), None, nobody, consents))
+        self._dead_letter(batch, index, reason, result, None if consents is None else batch.value(index))
         counts, slot = result.counts.setdefault(batch.topic, {}), (Fate.REJECT, reason, None)
         counts[slot] = counts.get(slot, 0) + 1
 
-    def _dead_letter(self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult) -> None:
+    def _dead_letter(
+        self, batch: RecordBatch, index: int, reason: Reason, result: BatchResult, value: bytes | None
+    ) -> None:
         headers = dead_letter_headers(batch.topic, batch.partition, batch.offset(index), reason)
-        result.dead_letters.append(DeadLetter(batch.key(index), headers, reason))
+        result.dead_letters.append(DeadLetter(batch.key(index), headers, reason, value))
 
 
 class _Runs:
@@ -239,13 +249,15 @@ class _Runs:
             self._records = 0
 
 
-def _row(topic: str, offset: int, event_id: str | None, holder: HolderDecision) -> DecisionRow:
+def _row(
+    topic: str, offset: int, event_id: str | None, holder: HolderDecision, consents: PreparedConsent | None
+) -> DecisionRow:
     notification = holder.notification
     return DecisionRow(
         topic,
         offset,
         event_id,
-        holder.holder,
+        None if consents is None else consents.pseudonym_of(holder.holder),
         holder.fate,
         holder.reason,
         holder.rule,
@@ -253,6 +265,7 @@ def _row(topic: str, offset: int, event_id: str | None, holder: HolderDecision) 
         holder.consent_id,
         holder.consent_version,
         None if notification is None else notification.notification_id,
+        None if consents is None else consents.pseudonym,
     )
 
 

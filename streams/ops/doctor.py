@@ -6,15 +6,13 @@ kafka and wire. Read next: `streams/cli/doctor.py`.
 
 import importlib
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 
 from streams.errors import NotifierError
-from streams.kafka.admin import check_topics, describe
+from streams.kafka.admin import broker_settings, check_topics, describe
 from streams.kafka.connection import check_connection, client_options, our_errors
 from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
@@ -26,6 +24,7 @@ MAX_SKEW_MS = (
 )
 SAMPLE_RECORDS = 200
 REQUEST_TIMEOUT_MS = 15_000
+LIMITS = ("group.min.session.timeout.ms", "group.max.session.timeout.ms", "transaction.max.timeout.ms")
 CODECS = ("gzip", "lz4", "snappy", "zstd")
 
 
@@ -92,7 +91,7 @@ async def _topics(settings: Settings) -> list[Finding]:
 
 
 async def _timeouts(settings: Settings) -> list[Finding]:
-    limits = await _broker_limits(settings)
+    limits = await broker_settings(settings, LIMITS)
     session, transaction = settings.session_timeout_ms, settings.transaction_timeout_ms
     rules = (
         (
@@ -115,21 +114,6 @@ async def _timeouts(settings: Settings) -> list[Finding]:
             cure = f"Set {variable} within that, or change {least if value < low else most} of the brokers."
             findings.append(Finding("timeouts", False, what, cure))
     return findings
-
-
-async def _broker_limits(settings: Settings) -> dict[str, int]:
-    names = ("group.min.session.timeout.ms", "group.max.session.timeout.ms", "transaction.max.timeout.ms")
-    async with our_errors(settings):
-        admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
-        try:
-            await admin.start()
-            node: int = (await admin.describe_cluster())["brokers"][0]["node_id"]
-            asked = ConfigResource(ConfigResourceType.BROKER, str(node), dict.fromkeys(names, ""))
-            responses: list[Any] = await admin.describe_configs([asked])
-        finally:
-            await admin.close()
-    entries = [entry for response in responses for resource in response.resources for entry in resource[4]]
-    return {entry[0]: int(entry[1]) for entry in entries if entry[1] is not None}
 
 
 async def _transactions(settings: Settings) -> list[Finding]:

@@ -1,6 +1,8 @@
 """Why was somebody told, or not: the decisions of one event, found in the decision log and put into words.
 
-Imports `topic_reader`, wire and core. The decision log holds no payload: neither do these answers.
+Decisions name subjects and holders by pseudonyms; the names behind them are those of the consents that are
+still kept. Imports `consent_states`, `topic_reader`, wire and core. The decision log holds no payload:
+neither do these answers.
 Read next: `streams/cli/explain.py`.
 """
 
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 from streams.core.codes import Fate, Kind, Reason
 from streams.errors import ConfigurationError
 from streams.kafka.admin import describe
+from streams.ops.consent_states import all_names, consent_values
 from streams.ops.topic_reader import Progress, open_reader
 from streams.settings import Settings
 from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
@@ -66,7 +69,8 @@ class Explanation(NamedTuple):
     """What became of one record.
 
     `outcome` is notified, suppressed, duplicate, rejected, not_opened, undecided, absent or unknown;
-    `position` is None only with unknown. `rows` hold what each holder met.
+    `position` is None only with unknown. `rows` hold what each holder met, `names` the subject and users that
+    are known by their pseudonyms.
     """
 
     outcome: str
@@ -75,6 +79,7 @@ class Explanation(NamedTuple):
     event_id: str | None = None
     decided_at: int | None = None
     rows: tuple[DecisionRow, ...] = ()
+    names: Mapping[str, str] = MappingProxyType({})
 
 
 _OUTCOMES: Mapping[int, tuple[str, str]] = {
@@ -102,12 +107,12 @@ async def explain(settings: Settings, asked: str, progress: Progress | None = No
     """
     position = parse_position(asked)
     if position is not None:
-        return [await _explain_position(settings, position, progress)]
+        return await _named(settings, [await _explain_position(settings, position, progress)])
     found = await _rows_of(settings, asked, progress)
-    if found:
-        return found
-    positions = await _positions_with_id(settings, asked, progress)
-    return [await _explain_position(settings, one, progress) for one in positions] or [_unknown(asked)]
+    if not found:
+        positions = await _positions_with_id(settings, asked, progress)
+        found = [await _explain_position(settings, one, progress) for one in positions] or [_unknown(asked)]
+    return await _named(settings, found)
 
 
 def in_words(explanation: Explanation) -> str:
@@ -116,7 +121,7 @@ def in_words(explanation: Explanation) -> str:
     at = f"; decided at {_time(explanation.decided_at)}" if explanation.decided_at is not None else ""
     about = f" (event {explanation.event_id})" if explanation.event_id else ""
     lines = [f"{head}{about}: {explanation.sentence}{at}."]
-    lines += [f"  {_row_words(row)}" for row in explanation.rows]
+    lines += [f"  {_row_words(row, explanation.names)}" for row in explanation.rows]
     return "\n".join(lines)
 
 
@@ -128,8 +133,25 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
         "event_id": explanation.event_id,
         "decided_at": explanation.decided_at,
         "explanation": explanation.sentence,
-        "holders": [_row_json(row) for row in explanation.rows],
+        "subject": next((explanation.names.get(row.subject or "") for row in explanation.rows), None),
+        "holders": [_row_json(row, explanation.names) for row in explanation.rows],
     }
+
+
+async def _named(settings: Settings, found: list[Explanation]) -> list[Explanation]:
+    """Add the names behind the pseudonyms, as far as events and consents are still kept."""
+    places = [one.position for one in found if one.rows and one.position is not None]
+    subjects = set()
+    for topic, partition in sorted({place[:2] for place in places}):
+        async with open_reader(settings, [topic], [partition]) as reader:
+            for place in places:
+                if place[:2] == (topic, partition):
+                    record = await reader.record_at(*place)
+                    subjects.add("" if record is None else (record.key or b"").decode("utf-8", "replace"))
+    if not subjects - {""}:
+        return found
+    names = all_names(await consent_values(settings, subjects - {""}))
+    return [one._replace(names=names) for one in found]
 
 
 async def _explain_position(settings: Settings, at: Position, progress: Progress | None) -> Explanation:
@@ -220,8 +242,8 @@ def _unknown(event_id: str) -> Explanation:
     return Explanation("unknown", None, sentence, event_id)
 
 
-def _row_words(row: DecisionRow) -> str:
-    who = row.holder or "for everybody"
+def _row_words(row: DecisionRow, names: Mapping[str, str]) -> str:
+    who = names.get(row.holder, f"holder {row.holder}") if row.holder else "for everybody"
     kind = f" {_name(Kind, row.kind)}" if row.kind is not None else ""
     match row.outcome:
         case Fate.NOTIFY:
@@ -236,10 +258,11 @@ def _row_words(row: DecisionRow) -> str:
     return f"{who}: {what}{consent} [rule {row.rule}]"
 
 
-def _row_json(row: DecisionRow) -> dict[str, Any]:
+def _row_json(row: DecisionRow, names: Mapping[str, str]) -> dict[str, Any]:
     reason = _reason(row)
     return {
-        "holder": row.holder,
+        "holder": names.get(row.holder or ""),
+        "pseudonym": row.holder,
         "outcome": _name(Fate, row.outcome),
         "reason": _name(Reason, row.reason),
         "meaning": MEANINGS.get(reason) if reason else None,

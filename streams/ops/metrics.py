@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from streams import __version__
 from streams.core.codes import ConsentOutcome, Fate, Kind, Reason, RefusalReason
+from streams.core.project import FREE_TEXTS
 
 NO_REASON = "NONE"
 TransactionOutcome = Literal["committed", "aborted", "unknown"]
@@ -113,6 +114,12 @@ TABLE: tuple[MetricSpec, ...] = (
         "gauge",
         ("topic", "partition"),
         "Duration of the transaction that merged the last batch.",
+    ),
+    MetricSpec(
+        "notifier_masked_texts_total",
+        "counter",
+        ("field",),
+        "Texts of notifications in which a card, account or other long number was masked.",
     ),
     MetricSpec(
         "notifier_dead_letters_total",
@@ -285,6 +292,12 @@ class Metrics:
     def misrouted(self, n: int) -> None:
         """Count records found in a partition that is not their key's."""
         self._counters["notifier_misrouted_records_total"].inc(n)
+
+    def masked(self, field: str, n: int) -> None:
+        """Count texts in which numbers were masked, by the notification's field."""
+        self._counters["notifier_masked_texts_total"].labels(field if field in FREE_TEXTS else "UNKNOWN").inc(
+            n
+        )
 
     def lost(self, topic: str, n: int) -> None:
         """Count offsets that were deleted unread."""

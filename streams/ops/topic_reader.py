@@ -65,6 +65,19 @@ class TopicReader:
         last: Mapping[Any, int] = await self._consumer.end_offsets(self._places)
         return {(place.topic, place.partition): last[place] for place in self._places}
 
+    async def record_at(self, topic: str, partition: int, offset: int) -> Record | None:
+        """Return the committed record at a position, None where there is none; reading goes on after it."""
+        first, last = await self.bounds(topic, partition)
+        place = TopicPartition(topic, partition)
+        if not first <= offset < last:
+            return None
+        self._consumer.seek(place, offset)
+        while await self._consumer.position(place) <= offset:
+            for record in await self.next():
+                if record[:3] == (topic, partition, offset):
+                    return record
+        return None
+
     async def next(self, wait_ms: int = FETCH_WAIT_MS) -> list[Record]:
         """Return what has come, in the order of time, then position; empty after `wait_ms` without any."""
         fetched: Mapping[Any, Iterable[Any]] = await self._consumer.getmany(timeout_ms=wait_ms)

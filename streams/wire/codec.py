@@ -2,7 +2,7 @@
 
 What comes from outside (events, consent requests) is read into a value or a reason and never raises; what
 only we write (notifications, states, decisions) raises UndecodableError when it is broken. Read next:
-`event_codec.py`, `consent_codec.py`, `decision_codec.py`, `state_codec.py`.
+`event_codec.py`, `consent_codec.py`, `evidence_codec.py`, `decision_codec.py`, `state_codec.py`.
 """
 
 from streams.wire.consent_codec import (
@@ -26,6 +26,7 @@ from streams.wire.decision_codec import (
     verify_hash,
 )
 from streams.wire.event_codec import decode_event, decode_notification, encode_event, encode_notification
+from streams.wire.evidence_codec import Evidence, EvidenceKind, decode_evidence, encode_evidence
 from streams.wire.frame import SCHEMA_ID_HEADER
 from streams.wire.state_codec import (
     PositionMarker,
@@ -42,6 +43,8 @@ __all__ = [
     "ConsentResult",
     "DecisionBatch",
     "DecisionRow",
+    "Evidence",
+    "EvidenceKind",
     "FateCount",
     "InputRange",
     "OffsetRun",
@@ -53,6 +56,7 @@ __all__ = [
     "decode_consent_state",
     "decode_decision_batch",
     "decode_event",
+    "decode_evidence",
     "decode_notification",
     "decode_position_marker",
     "decode_subject_state",
@@ -62,6 +66,7 @@ __all__ = [
     "encode_decision_batch",
     "encode_decision_row",
     "encode_event",
+    "encode_evidence",
     "encode_notification",
     "encode_position_marker",
     "encode_subject_state",

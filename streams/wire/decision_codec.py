@@ -44,7 +44,10 @@ class OffsetRun(NamedTuple):
 
 
 class DecisionRow(NamedTuple):
-    """What one holder met with one record, or the record's own fate where no holder was asked."""
+    """What one holder met with one record, or the record's own fate where no holder was asked.
+
+    `holder` and `subject` are pseudonyms, see `core/pseudonyms.py`.
+    """
 
     topic: str
     offset: int
@@ -57,6 +60,7 @@ class DecisionRow(NamedTuple):
     consent_id: str | None
     consent_version: int | None
     notification_id: str | None
+    subject: str | None = None
 
 
 class DecisionBatch(NamedTuple):

@@ -38,14 +38,21 @@ def lint_all(folder: Path) -> list[Finding]:
     Raises OSError or ValueError for files that are missing or not JSON.
     """
     findings: list[Finding] = []
-    keys: list[str] = []
+    names: list[str] = []
+    earlier: list[str] = []
     for path in sorted(folder.glob("*.avsc")):
         avro = json.loads(path.read_text())
         versions = _history(folder, path.stem)
         # resolution is defined for sound schemas only
         findings += lint_schema(path.stem, avro) or _lint_history(path.stem, avro, versions)
-        keys += [path.stem, *(f"{path.stem}/v{number}" for number in range(2, len(versions) + 1))]
-    findings += _lint_ids(json.loads((folder / "ids.json").read_text()), keys)
+        names.append(path.stem)
+        earlier += (f"{path.stem}/v{number}" for number in range(1, len(versions)))
+    current, history = (
+        json.loads(path.read_text()) for path in (folder / "ids.json", folder / "history" / "ids.json")
+    )
+    findings += _lint_ids(current, names, "ids.json names every schema, and no more")
+    findings += _lint_ids(history, earlier, "history/ids.json names every earlier version, and no more")
+    findings += _lint_numbers([*current.values(), *history.values()])
     return findings
 
 
@@ -79,14 +86,12 @@ def _lint_history(name: str, avro: Json, versions: list[Json]) -> list[Finding]:
     return findings
 
 
-def _lint_ids(ids: dict[str, int], keys: list[str]) -> Iterator[Finding]:
+def _lint_ids(ids: dict[str, int], keys: list[str], message: str) -> Iterator[Finding]:
     for key in sorted(set(keys) ^ set(ids)):
-        yield Finding(
-            key,
-            "",
-            "ids",
-            "ids.json names every version in history/ (`name`, then `name/vN`) and nothing else",
-        )
-    for number, times in Counter(ids.values()).items():
+        yield Finding(key, "", "ids", message)
+
+
+def _lint_numbers(numbers: list[int]) -> Iterator[Finding]:
+    for number, times in Counter(numbers).items():
         if times > 1 or not 0 < number < 2**31:
             yield Finding("ids", str(number), "ids", "an id is positive, 32 bits, and used once")

@@ -63,9 +63,13 @@ def guid_of(avro: Json) -> bytes:
     return sha256(to_parsing_canonical_form(parsed).encode()).digest()[:16]
 
 
-def id_key(name: str, version: int) -> str:
-    """Return the key of ids.json: the bare name is version 1, later versions are `name/vN`."""
-    return name if version == 1 else f"{name}/v{version}"
+def schema_ids(folder: Path) -> dict[str, int]:
+    """Return every id: of the current versions by name, of earlier ones by `name/vN`.
+
+    Raises OSError or ValueError for files that are missing or not JSON.
+    """
+    files = (folder / "ids.json", folder / "history" / "ids.json")
+    return {name: number for path in files for name, number in json.loads(path.read_text()).items()}
 
 
 def load_schemas(folder: Path) -> Schemas:
@@ -73,13 +77,18 @@ def load_schemas(folder: Path) -> Schemas:
 
     Raises OSError, ValueError or KeyError for a folder that `notifier schema check` refuses.
     """
-    ids: dict[str, int] = json.loads((folder / "ids.json").read_text())
+    ids = schema_ids(folder)
     versions = {}
     for path in sorted(folder.glob("*.avsc")):
         name = path.stem
         count = len(list((folder / "history" / name).glob("v*.avsc")))
         versions[name] = tuple(
-            _schema(name, number, ids[id_key(name, number)], folder / "history" / name / f"v{number}.avsc")
+            _schema(
+                name,
+                number,
+                ids[name if number == count else f"{name}/v{number}"],
+                folder / "history" / name / f"v{number}.avsc",
+            )
             for number in range(1, count + 1)
         )
     return Schemas(versions)

@@ -17,6 +17,7 @@ SHIPPING_EVENTS = "shipping.events"
 CONSENT_REQUESTS = "consent.requests"
 CONSENT_STATE = "consent.state"
 CONSENT_RESULTS = "consent.results"
+CONSENT_EVIDENCE = "consent.evidence"
 NOTIFIER_STATE = "notifier.state"
 DELIVERY = "messenger-delivery"
 DECISIONS = "notifier.decisions"
@@ -103,6 +104,16 @@ TOPICS: tuple[Topic, ...] = (
         ("consent_result",),
         _config(cleanup_policy="delete", retention_ms=7 * _DAY_MS),
     ),
+    # CFPB 1033.441 asks for three years after the most recent authorisation.
+    Topic(
+        CONSENT_EVIDENCE,
+        "subject",
+        "pseudonym of the subject",
+        ("consent_evidence",),
+        _config(
+            cleanup_policy="delete", retention_ms=3 * 365 * _DAY_MS, message_timestamp_type="LogAppendTime"
+        ),
+    ),
     Topic(
         NOTIFIER_STATE,
         "subject",
@@ -131,7 +142,7 @@ TOPICS: tuple[Topic, ...] = (
         "subject",
         "key of the record that was refused",
         (),
-        _config(cleanup_policy="delete", retention_ms=7 * _DAY_MS),
+        _config(cleanup_policy="delete", retention_ms=7 * _DAY_MS, max_message_bytes=2 * _MIB),
     ),
 )
 

@@ -47,6 +47,25 @@ def name(chance: Random) -> str:
     return chance.choice(("a", "b", "c", "parcel-1234567", "parcel-7654321"))
 
 
+def text(chance: Random) -> str:
+    """Return a text with digits in it, often as many as are masked."""
+    pieces = (
+        "4111",
+        "1111",
+        "DE89 3704 0044 0532 0130 00",
+        "12",
+        " ",
+        "-",
+        "é",
+        "\uff11\uff12",
+        "\u0664",
+        "日本",
+        "x",
+        "\U0001d7e1",
+    )
+    return "a" + "".join(chance.choices(pieces, k=chance.randint(0, 6)))
+
+
 def event(chance: Random, event_type: int | None = None) -> tuple[Event, int]:
     """Return an event within its limits, and its type."""
     kind = chance.choice((0, 0, 1, 2, 3, 3)) if event_type is None else event_type
@@ -56,7 +75,7 @@ def event(chance: Random, event_type: int | None = None) -> tuple[Event, int]:
         made: Event = BankTransaction(
             number, SUBJECT, recent(chance), chance.randint(1, 5), amount(chance), currency(chance), life,
             original_amount_minor=maybe_amount(chance), original_currency=chance.choice((None, "USD")),
-            merchant_name=chance.choice((None, "Rewe")), category=chance.choice((None, "food")),
+            merchant_name=chance.choice((None, "Rewe", text(chance))), category=chance.choice((None, "food")),
             decline_reason=chance.choice((None, 0, 3)), balance_after_minor=maybe_amount(chance),
         )  # fmt: skip
     elif kind == 1:
@@ -64,13 +83,15 @@ def event(chance: Random, event_type: int | None = None) -> tuple[Event, int]:
             number, SUBJECT, recent(chance), amount(chance), currency(chance), maybe_amount(chance)
         )
     elif kind == 2:
-        made = SecurityAlert(number, SUBJECT, recent(chance), "new_device", chance.randint(0, 5))
+        made = SecurityAlert(
+            number, SUBJECT, recent(chance), chance.choice(("new_device", text(chance))), chance.randint(0, 5)
+        )
     else:
         eta_at = chance.choice((None, NOW + chance.randint(0, 4 * DAY_MS)))
         made = ShipmentUpdate(
             number, SUBJECT, name(chance), chance.randint(0, 12), recent(chance),
-            carrier=chance.choice((None, "DHL")),
-            eta_at=eta_at, location=chance.choice((None, "Bonn")), action_required=chance.random() < 0.5,
+            carrier=chance.choice((None, "DHL", text(chance))), eta_at=eta_at,
+            location=chance.choice((None, "Bonn", text(chance))), action_required=chance.random() < 0.5,
             correction_of=chance.choice((None, None, "a")),
         )  # fmt: skip
     return made, kind

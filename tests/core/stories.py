@@ -119,7 +119,9 @@ def consents_of(story: dict[str, Any]) -> ConsentState:
         Holder(name, tuple(version_of(told, number) for number, told in enumerate(versions, 1)))
         for name, versions in sorted(people.items())
     )
-    return ConsentState(story.get("subject", SUBJECT), holders, suspended=story.get("suspended", False))
+    return ConsentState(
+        story.get("subject", SUBJECT), holders, suspended=story.get("suspended", False), salt=bytes(16)
+    )
 
 
 def request_of(told: dict[str, Any]) -> ConsentRequest | None:

@@ -13,6 +13,7 @@ from tests.core.chance import chances, request
 from tests.core.stories import NOW, SUBJECT, moment, request_of, stories
 
 STORIES = stories("fold.yaml")
+SALT = bytes(range(16))
 POLICY = make_policy()
 
 
@@ -21,7 +22,7 @@ def follow(story: dict[str, Any]) -> tuple[list[FoldOutcome], ConsentState | Non
     state: ConsentState | None = None
     outcomes = []
     for offset, told in enumerate(story["requests"]):
-        outcome = fold(state, SUBJECT, request_of(told), moment(told.get("at", "now")), offset, policy)
+        outcome = fold(state, SUBJECT, request_of(told), moment(told.get("at", "now")), offset, policy, SALT)
         outcomes.append(outcome)
         state = outcome.state
     return outcomes, state
@@ -83,13 +84,13 @@ def test_texts_over_their_limit_are_refused(field: str, limit: int) -> None:
     for length, reason in ((limit, None), (limit + 1, RefusalReason.INVALID)):
         texts: dict[str, Any] = {field: "x" * length}
         asked = grant.consent._replace(**texts)
-        outcome = fold(None, SUBJECT, grant._replace(consent=asked), NOW, 0, POLICY)
+        outcome = fold(None, SUBJECT, grant._replace(consent=asked), NOW, 0, POLICY, SALT)
         assert outcome.reason == reason
     longer = grant._replace(user_id="u" * 257)
-    assert fold(None, SUBJECT, longer, NOW, 0, POLICY).reason == RefusalReason.INVALID
+    assert fold(None, SUBJECT, longer, NOW, 0, POLICY, SALT).reason == RefusalReason.INVALID
     subject = "s" * 257
     elsewhere = grant._replace(subject=subject)
-    assert fold(None, subject, elsewhere, NOW, 0, POLICY).reason == RefusalReason.INVALID
+    assert fold(None, subject, elsewhere, NOW, 0, POLICY, SALT).reason == RefusalReason.INVALID
 
 
 @settings(max_examples=200, deadline=None)
@@ -100,7 +101,7 @@ def test_the_fold_never_revives_and_versions_rise(chance: Random) -> None:
     versions: dict[str, int] = {}
     for offset in range(20):
         appended = NOW + offset * 1_000
-        outcome = fold(state, SUBJECT, request(chance), appended, offset, POLICY)
+        outcome = fold(state, SUBJECT, request(chance), appended, offset, POLICY, SALT)
         state = outcome.state
         present = {holder.user_id: holder for holder in (() if state is None else state.holders)}
         for user_id, holder in present.items():
@@ -118,3 +119,31 @@ def test_the_fold_never_revives_and_versions_rise(chance: Random) -> None:
         versions = {user_id: number for user_id, number in versions.items() if user_id in present}
         assert list(present) == sorted(present)
         assert state is None or present or state.suspended
+
+
+def test_a_subject_keeps_its_salt_until_somebody_is_erased() -> None:
+    state, salts = None, [bytes([number]) * 16 for number in range(1, 9)]
+    asked = [
+        ({"action": "GRANT", "user": "anna"}, 0),
+        ({"action": "GRANT", "user": "ben"}, 0),
+        ({"action": "REVOKE", "user": "anna"}, 0),
+        ({"action": "ERASE", "user": "cleo"}, 0),
+        ({"action": "ERASE", "user": "anna"}, 4),
+        ({"action": "CHANGE", "user": "ben"}, 4),
+    ]
+    for offset, (told, drawn) in enumerate(asked):
+        state = fold(state, SUBJECT, request_of(told), NOW, offset, POLICY, salts[offset]).state
+        assert state is not None
+        assert state.salt == salts[drawn], told
+    assert (
+        fold(state, SUBJECT, request_of({"action": "ERASE", "user": None}), NOW, 9, POLICY, salts[6]).state
+        is None
+    )
+
+
+def test_a_subject_without_a_salt_gets_one_with_its_next_request() -> None:
+    first = fold(None, SUBJECT, request_of({"action": "GRANT", "user": "anna"}), NOW, 0, POLICY, SALT).state
+    assert first is not None
+    broken = fold(first._replace(salt=None), SUBJECT, None, NOW, 1, POLICY, SALT).state
+    assert broken is not None
+    assert (broken.suspended, broken.salt) == (True, SALT)

@@ -76,7 +76,7 @@ def test_a_later_revocation_never_adds_a_notification(chance: Random) -> None:
     told = recipients(decide(one, kind, 99, prepare(before), memory, POLICY, NOW)[0])
     person = chance.choice((None, *(holder.user_id for holder in before.holders)))
     revocation = request_of({"action": "REVOKE", "user": person})
-    after = fold(before._replace(suspended=False), SUBJECT, revocation, NOW, 5, POLICY).state
+    after = fold(before._replace(suspended=False), SUBJECT, revocation, NOW, 5, POLICY, bytes(16)).state
     assert after is not None
     still = recipients(decide(one, kind, 99, prepare(after), memory, POLICY, NOW)[0])
     assert person not in still
@@ -112,7 +112,15 @@ def test_one_more_version_never_tells_or_shows_more(chance: Random) -> None:
             assert wider.detail_level >= holder_.notification.detail_level
             for name in FILLED:
                 value = getattr(holder_.notification, name)
-                assert value is None or value == getattr(wider, name)
+                assert value is None or shows_less(value, getattr(wider, name))
+
+
+def shows_less(value: Any, wider: Any) -> bool:
+    """Tell whether a value is the wider one, or a text without what that shows of masked numbers."""
+    if not isinstance(value, str) or not isinstance(wider, str) or "*" not in value:
+        return bool(value == wider)
+    rest = iter(wider)
+    return all(char in rest for char in value)
 
 
 def has_widened_expiry(state: ConsentState, user_id: str | None) -> bool:
@@ -140,7 +148,7 @@ def test_a_replay_that_narrows_shows_no_more(chance: Random) -> None:
     told = [event(chance) for _ in range(8)]
     first, memory = deliver(told, prepare(state))
     revocation = request_of({"action": "REVOKE", "user": state.holders[0].user_id})
-    after = fold(state, SUBJECT, revocation, NOW, 5, POLICY).state
+    after = fold(state, SUBJECT, revocation, NOW, 5, POLICY, bytes(16)).state
     assert after is not None
     again, _ = deliver(told, prepare(after), state=memory, replay=True)
     for before, later in zip(first, again, strict=True):
@@ -259,7 +267,9 @@ def test_a_replay_gives_no_holder_the_answer_of_another() -> None:
     told = [payment("a"), payment("b", status="REVERSED", amount_minor=3_000)]
     first, memory = deliver(told, prepare(both))
     assert [recipients(decision) for decision in first] == [{"anna"}, {"anna"}]
-    ben = fold(both, SUBJECT, request_of({"action": "ERASE", "user": "anna"}), NOW, 5, POLICY).state
+    ben = fold(
+        both, SUBJECT, request_of({"action": "ERASE", "user": "anna"}), NOW, 5, POLICY, bytes(16)
+    ).state
     assert ben is not None
     again, _ = deliver(told, prepare(ben), state=memory, replay=True)
     assert not any(recipients(decision) for decision in again)

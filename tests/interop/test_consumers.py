@@ -16,9 +16,9 @@ DELIVERY = "messenger-delivery"
 
 
 def notified(stage: Stage) -> Counter[str]:
-    """Count the NOTIFY decisions of each holder."""
+    """Count the NOTIFY decisions of each notification."""
     return Counter(
-        row["holder"]
+        row["notification_id"]
         for batch in batches(stage.cluster)
         for row in batch["decisions"]
         if row["outcome"] == "NOTIFY"

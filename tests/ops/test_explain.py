@@ -47,7 +47,7 @@ def test_a_position_has_three_parts_and_anything_else_is_an_event_id(
 @pytest.mark.parametrize(
     ("fate", "reason", "outcome", "words"),
     [
-        (Fate.NOTIFY, None, "notified", "u: told RECEIPT, notification n-1, consent c-1 version 2"),
+        (Fate.NOTIFY, None, "notified", "holder u: told RECEIPT, notification n-1, consent c-1 version 2"),
         (
             Fate.SUPPRESS,
             Reason.STALE,
@@ -96,9 +96,11 @@ def test_json_names_every_code() -> None:
         "event_id": "e-1",
         "decided_at": AT_MS,
         "explanation": "Nobody was told",
+        "subject": None,
         "holders": [
             {
-                "holder": "u",
+                "holder": None,
+                "pseudonym": "u",
                 "outcome": "SUPPRESS",
                 "reason": "PURPOSE",
                 "meaning": MEANINGS[Reason.PURPOSE],
@@ -110,3 +112,14 @@ def test_json_names_every_code() -> None:
             }
         ],
     }
+
+
+def test_names_stand_in_the_place_of_the_pseudonyms_that_are_known() -> None:
+    found = _in_batch(_batch(_row(4, Fate.NOTIFY)._replace(subject="s")), Position(TOPIC, 3, 4))
+    named = found._replace(names={"u": "anna", "s": "bank:1"})
+    assert "anna: told RECEIPT" in in_words(named)
+    assert as_json(named)["subject"] == "bank:1"
+    assert (as_json(named)["holders"][0]["holder"], as_json(named)["holders"][0]["pseudonym"]) == (
+        "anna",
+        "u",
+    )

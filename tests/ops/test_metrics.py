@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.core.codes import ConsentOutcome, Fate, Kind, Reason, RefusalReason
+from streams.core.project import FREE_TEXTS
 from streams.ops.metrics import TABLE, TRANSACTION_OUTCOMES, Metrics, MetricSpec, as_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,8 @@ def everything(metrics: Metrics, partitions: int, stranger: str = "") -> None:
     for outcome in [*ConsentOutcome.__members__, *strangers]:
         for refusal in [None, *RefusalReason.__members__, *strangers]:
             metrics.fold(outcome, refusal, 1)
+    for field in [*FREE_TEXTS, "UNKNOWN", *strangers]:
+        metrics.masked(field, 1)
 
 
 def test_records_are_counted_by_fate_and_reason_and_decisions_apart() -> None:
@@ -102,6 +105,7 @@ def test_transactions_folds_rebalances_and_dead_letters_are_counted() -> None:
     metrics.fold("ACCEPTED", None, 3)
     metrics.rebalance()
     metrics.misrouted(4)
+    metrics.masked("location", 2)
     metrics.dead_letter("MISROUTED", 4)
     seen = samples(metrics)
     assert seen["notifier_transactions_total", ("committed",)] == 1
@@ -113,6 +117,7 @@ def test_transactions_folds_rebalances_and_dead_letters_are_counted() -> None:
     assert seen["notifier_rebalances_total", ()] == 1
     assert seen["notifier_misrouted_records_total", ()] == 4
     assert seen["notifier_dead_letters_total", ("MISROUTED",)] == 4
+    assert seen["notifier_masked_texts_total", ("location",)] == 2
 
 
 def test_a_lost_partition_takes_its_gauges_with_it() -> None:
@@ -154,7 +159,7 @@ def test_all_that_can_occur_at_24_partitions_stays_under_2500_series() -> None:
 
 def test_labels_are_only_those_that_are_bounded() -> None:
     assert {label for spec in TABLE for label in spec.labels} == {
-        "topic", "partition", "fate", "reason", "outcome", "kind", "version", "python",
+        "topic", "partition", "fate", "reason", "outcome", "kind", "field", "version", "python",
     }  # fmt: skip
 
 

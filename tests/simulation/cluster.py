@@ -11,12 +11,14 @@ import contextvars
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from random import Random
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFenced
 from aiokafka.record.memory_records import MemoryRecords
 
+from streams.core.pseudonyms import SALT_BYTES
 from streams.kernel.record_batch import RecordBatch
 
 BASE_MS = 1_800_000_000_000
@@ -89,6 +91,7 @@ class SimCluster:
 
     def __init__(self, chance: Random, topics: Mapping[str, int]) -> None:
         self.chance = chance
+        self.draw_salt = partial(Random(0).randbytes, SALT_BYTES)
         self.is_faulty = True
         self.logs: dict[Slot, list[Entry]] = {
             (topic, partition): [] for topic, count in topics.items() for partition in range(count)

@@ -252,7 +252,8 @@ def _recording(cluster: SimCluster) -> tuple[Recording, Evidence]:
         elif topic == CONSENT_REQUESTS:
             found.requests[partition] = [Request(at, one.key, one.value, one.at_ms) for at, one in shown]
         elif topic == CONSENT_STATE:
-            found.states[partition] = {one.key or b"": one.value for _, one in shown}
+            for _, one in shown:
+                found.keep_state(partition, one.key or b"", one.value)
         elif topic == DECISIONS:
             for at, one in shown:
                 body = unframe(one.value or b"", (ids["decision_batch"],))[1]

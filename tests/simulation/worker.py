@@ -16,6 +16,7 @@ from streams.kafka.breaker import DeadLetterBreaker
 from streams.kafka.carrier import Carrier
 from streams.kafka.metadata import ClusterInfo, TopicInfo
 from streams.kafka.partition_owner import Connections
+from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import INTERPRETED, choose_path
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
@@ -115,6 +116,8 @@ class SimConnections:
         self.watermarks = self.requests = self.offsets = self
         self.turn = asyncio.Lock()
         self.breaker = DeadLetterBreaker(100, 1000)
+        self.secrets = Secrets(cluster.draw_salt)
+        self.seal = None
 
     async def start(self) -> None:
         """Connect: nothing to do."""

@@ -1,6 +1,7 @@
 """Every invariant is tripped by one change to a run that is otherwise in order."""
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -95,7 +96,8 @@ def kept(consents: Consents, requests: list[Request]) -> dict[bytes, bytes | Non
         holders = [{"user_id": user, "versions": versions} for user, versions in subject.holders.items()]
         fields = {"subject": key.decode(), "holders": holders, "suspended": subject.is_suspended}
         if holders or subject.is_suspended:
-            states[key] = writer.framed({**fields, "request_offset": -1})
+            salt = hashlib.sha256(key).digest()[:16]
+            states[key] = writer.framed({**fields, "request_offset": -1, "salt": salt})
     return states
 
 

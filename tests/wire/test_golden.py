@@ -4,12 +4,14 @@ Avro writes of it.
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
 import avro.io
 import avro.schema
 import pytest
 
+from streams.wire.frame import framed_readers, read_framed
 from streams.wire.plan import in_full
 from streams.wire.read_plan import compile_reader
 from streams.wire.schemas import our_schemas
@@ -17,11 +19,15 @@ from streams.wire.write_plan import compile_writer
 from tests.wire.avro_values import GOLDEN, NAMES, as_avro, fast_read, fast_write, parsed, raw_schema
 
 IDS = our_schemas()
+BYTES = ("entries", "salt")
 
 
 def sample(name: str) -> Any:
     value = json.loads((GOLDEN / f"{name}.json").read_text())
-    return {**value, "entries": value["entries"].encode("latin-1")} if "entries" in value else value
+    return {
+        field: text.encode("latin-1") if field in BYTES and text is not None else text
+        for field, text in value.items()
+    }
 
 
 def golden(name: str) -> bytes:
@@ -71,3 +77,19 @@ def test_our_writer_writes_the_golden_bytes(name: str) -> None:
 
 def test_every_schema_has_golden_bytes() -> None:
     assert sorted(path.stem for path in GOLDEN.glob("*.hex")) == NAMES
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "earlier").glob("*.hex")), ids=lambda path: path.stem)
+def test_what_an_earlier_version_wrote_is_still_read(path: Path) -> None:
+    name, _, number = path.stem.rpartition("-v")
+    value = bytes.fromhex(path.read_text())
+    writer = IDS.versions[name][int(number) - 1]
+    assert value[:5] == writer.frame
+    read = read_framed(framed_readers(IDS, name, {}), value)
+    now = compile_reader(IDS.current(name).avro, IDS.current(name).avro, {})(golden(name), 5)
+    assert len(read) == len(now)
+
+
+def test_every_earlier_version_has_golden_bytes() -> None:
+    earlier = {f"{one.name}-v{one.version}" for known in IDS.versions.values() for one in known[:-1]}
+    assert {path.stem for path in (GOLDEN / "earlier").glob("*.hex")} == earlier

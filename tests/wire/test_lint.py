@@ -87,8 +87,8 @@ def test_a_schema_without_history_is_found(folder: Path) -> None:
 
 def test_a_gap_in_the_history_is_found(folder: Path) -> None:
     shutil.copy(folder / "recall.avsc", folder / "history" / "recall" / "v3.avsc")
-    ids = json.loads((folder / "ids.json").read_text())
-    (folder / "ids.json").write_text(json.dumps({**ids, "recall/v3": 99}))
+    earlier = json.loads((folder / "history" / "ids.json").read_text())
+    (folder / "history" / "ids.json").write_text(json.dumps({**earlier, "recall/v1": 98, "recall/v2": 99}))
     assert ("recall", "history") in rules_broken(folder)
 
 
@@ -108,7 +108,9 @@ def add_version(folder: Path, name: str, change: Any) -> None:
     for path in (folder / f"{name}.avsc", folder / "history" / name / "v2.avsc"):
         path.write_text(json.dumps(avro))
     ids = json.loads((folder / "ids.json").read_text())
-    (folder / "ids.json").write_text(json.dumps({**ids, f"{name}/v2": 14}))
+    (folder / "ids.json").write_text(json.dumps({**ids, name: 99}))
+    earlier = json.loads((folder / "history" / "ids.json").read_text())
+    (folder / "history" / "ids.json").write_text(json.dumps({**earlier, f"{name}/v1": ids[name]}))
 
 
 NEW_FIELD = {"name": "hint", "type": ["null", "string"], "doc": "A hint.", "default": None}

@@ -9,15 +9,16 @@ import pytest
 
 from streams.core.codes import Reason
 from streams.wire.frame import framed_readers, framed_writer, read_framed
-from streams.wire.schemas import guid_of, id_key, load_schemas, our_schemas
+from streams.wire.schemas import guid_of, load_schemas, our_schemas
 from tests.wire.avro_values import NAMES, SCHEMAS, fast_write
+
+EARLIER = json.loads((SCHEMAS / "history" / "ids.json").read_text())
 
 
 def test_every_schema_has_an_id_and_a_guid_of_its_own() -> None:
     schemas = [our_schemas().current(name) for name in NAMES]
     assert [schema.id for schema in schemas] == [
-        json.loads((SCHEMAS / "ids.json").read_text())[id_key(schema.name, schema.version)]
-        for schema in schemas
+        json.loads((SCHEMAS / "ids.json").read_text())[schema.name] for schema in schemas
     ]
     assert len({schema.guid for schema in schemas}) == len(schemas)
     assert {len(schema.guid) for schema in schemas} == {16}
@@ -43,14 +44,15 @@ def two_versions(tmp_path: Path) -> Path:
     for path in (folder / "recall.avsc", folder / "history" / "recall" / "v2.avsc"):
         path.write_text(json.dumps(avro))
     ids = json.loads((folder / "ids.json").read_text())
-    (folder / "ids.json").write_text(json.dumps({**ids, "recall/v2": 14}))
+    (folder / "ids.json").write_text(json.dumps({**ids, "recall": 99}))
+    (folder / "history" / "ids.json").write_text(json.dumps({"recall/v1": 10, **EARLIER}))
     return folder
 
 
 def test_a_value_is_read_as_the_current_version_whichever_wrote_it(two_versions: Path) -> None:
     schemas = load_schemas(two_versions)
     old, new = schemas.versions["recall"]
-    assert (old.version, old.id, new.version, new.id) == (1, 10, 2, 14)
+    assert (old.version, old.id, new.version, new.id) == (1, 10, 2, 99)
     readers = framed_readers(schemas, "recall", {})
     value = {"notification_id": "n", "recipient": "u", "reason": "ERASED", "decided_at": 5}
     body = fast_write(fastavro.parse_schema(old.avro, named_schemas={}), value)

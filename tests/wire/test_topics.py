@@ -3,6 +3,7 @@
 from streams.core.events import EVENT_TYPES
 from streams.wire.event_codec import EVENT_SCHEMAS
 from streams.wire.topics import (
+    CONSENT_EVIDENCE,
     CONSENT_REQUESTS,
     CONSENT_STATE,
     DEAD_LETTERS,
@@ -33,7 +34,7 @@ def test_the_brokers_clock_counts_where_time_is_a_promise() -> None:
     by_broker = {
         topic.name for topic in TOPICS if topic.config.get("message.timestamp.type") == "LogAppendTime"
     }
-    assert by_broker == {CONSENT_REQUESTS, DELIVERY}
+    assert by_broker == {CONSENT_REQUESTS, CONSENT_EVIDENCE, DELIVERY}
 
 
 def test_only_changelogs_are_compacted_and_nobody_else_writes_them() -> None:

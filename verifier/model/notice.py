@@ -7,6 +7,7 @@ from typing import Any
 
 from verifier.avro import load_schema
 from verifier.model.consents import DETAIL, Terms, Version
+from verifier.model.masking import masked
 from verifier.model.memory import utc_date
 from verifier.model.opening import Event
 
@@ -48,6 +49,7 @@ FIELDS_OF = {
     "SHIPPING": ("shipment_status", "shipment_label", "eta_at", "location", "action_required"),
     "SECURITY": ("alert_type", "severity", "action_url_key"),
 }
+_FREE_TEXTS = ("merchant_name", "category", "location", "alert_type", "action_url_key", "carrier")
 _SCHEMA = {field["name"]: field for field in load_schema("notification")["fields"]}
 
 
@@ -112,10 +114,12 @@ def notification(
 
 def _shown(event: Event, kind: str, terms: Terms) -> dict[str, Any]:
     had = {**event.fields}
-    if event.schema == "shipment_update":
-        had |= {"shipment_status": had.pop("status"), "shipment_label": shipment_label(had)}
     if event.schema == "security_alert":
         had["alert_type"] = had["type"]
+    is_high = terms.detail >= DETAIL.index("AMOUNT_MERCHANT")
+    had |= {name: masked(had[name], detail_is_high=is_high) for name in _FREE_TEXTS if had.get(name)}
+    if event.schema == "shipment_update":
+        had |= {"shipment_status": had.pop("status"), "shipment_label": shipment_label(had)}
     shown = {name: had[name] for name in FIELDS_OF[kind] if _may_show(name, terms)}
     if not any(
         shown.get(name) is not None
@@ -135,7 +139,7 @@ def _may_show(name: str, terms: Terms) -> bool:
 def subject_label(subject: str) -> str:
     """The source's name, and the last four characters of a token of eight or more."""
     source, _, token = subject.partition(":")
-    return source[:16] + (f" …{token[-4:]}" if len(token) >= 8 else "")
+    return masked(source, detail_is_high=False)[:16] + (f" …{token[-4:]}" if len(token) >= 8 else "")
 
 
 def shipment_label(fields: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ next: `index.py`. Source: consent_state.avsc; Avro 1.12 specification, "Binary e
 
 import numpy as np
 
+from streams.core.pseudonyms import SALT_BYTES
 from streams.kernel.compiled.bytes_out import is_same
 from streams.kernel.compiled.fields import is_ascii, read_varint
 from streams.kernel.compiled.jit import compiled, inner
@@ -17,10 +18,10 @@ TEXT_LIMIT = 255
 _TIME_LIMIT = 1 << 47
 
 F_SUBJECT, F_USER, F_CONSENT, F_CHANNEL, F_HEAD, F_TAIL = 0, 2, 4, 6, 8, 10
-F_VERSION, F_EFFECTIVE, F_VALID, F_REVOKED, F_REQUEST = 12, 13, 14, 15, 16
-FOUND = 17
+F_VERSION, F_EFFECTIVE, F_VALID, F_REVOKED, F_REQUEST, F_SALT = 12, 13, 14, 15, 16, 17
+FOUND = 18
 """Places in `found`: each text takes two, place and size; F_HEAD and F_TAIL are the parts that policies
-share."""
+share; F_SALT is where the salt stands, -1 if there is none."""
 
 
 @inner
@@ -125,6 +126,14 @@ def read_simple(source: Bytes, at: int, end: int, frame: Bytes, found: Longs) ->
     if source[at] != 0 or source[at + 1] != 0 or source[at + 2] != 0:
         return False
     found[F_REQUEST], at = _read_long(source, at + 3, end)
+    if at < 0 or at >= end:
+        return False
+    found[F_SALT] = -1
+    if source[at] == 2 and end - at == SALT_BYTES + 2 and source[at + 1] == 2 * SALT_BYTES:
+        found[F_SALT] = at + 2
+        at = end
+    elif source[at] == 0:
+        at += 1
     return (
         at == end
         and -1 <= found[F_REQUEST] < 1 << 39

@@ -2,7 +2,8 @@
 
 `make_plan` turns a writer's and our schema into a table, `read_fields` walks it. It accepts and refuses what
 the reader of `wire/read_plan.py` accepts and refuses, and gives the same values. Foreign bytes: every read is
-bounded by the record's end, nothing is raised, nothing allocated. May import wire. Read next: `limits.py`.
+bounded by the record's end, nothing is raised, nothing allocated. May import wire and core. Read next:
+`limits.py`.
 Source: Avro 1.12 specification, "Binary encoding" and "Schema resolution"; Unicode 17, table 3-7.
 """
 
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.core.masking import LEAST_DIGITS
 from streams.kernel.compiled.hashes import Bytes, little_32, little_64
 from streams.kernel.compiled.jit import compiled, inlined
 from streams.kernel.compiled.types import whole
@@ -242,6 +244,29 @@ def is_ascii(data: Bytes, at: int, size: int) -> bool:
     for place in range(at, at + size):
         byte |= data[np.uint64(place)]
     return bool(byte < 128)
+
+
+@inlined
+def has_many_digits(data: Bytes, at: int, size: int) -> bool:
+    """Tell whether a UTF-8 text may hold as many decimal digits as are masked. Source: `core/masking.py`.
+
+    Beyond ASCII whatever begins as a digit of some script does counts as one.
+    """
+    if size < LEAST_DIGITS:
+        return False
+    digits = 0
+    for place in range(np.uint64(at), np.uint64(at + size)):
+        byte = data[place]
+        digits += (byte - np.uint8(48) <= np.uint8(9)) if byte < 128 else _may_be_digit(byte)
+    return digits >= LEAST_DIGITS
+
+
+@inlined
+def _may_be_digit(first: int) -> bool:
+    """Tell whether some decimal digit of Unicode begins with this byte."""
+    if first < 0xE2:
+        return first == 0xD9 or first == 0xDB or first == 0xDF or first >= 0xE0
+    return first == 0xEA or first == 0xEF or first >= 0xF0
 
 
 @compiled

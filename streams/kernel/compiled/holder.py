@@ -9,7 +9,7 @@ from streams.core.codes import Kind, Reason, TransactionStatus
 from streams.core.policy import MINIMUM_AMOUNT, NO_THRESHOLD
 from streams.kernel.compiled import policies as of_policy
 from streams.kernel.compiled.bytes_out import get_number
-from streams.kernel.compiled.index import EFFECTIVE_AT, HAS_REVOKED, POLICY, VALID_UNTIL, IndexArrays
+from streams.kernel.compiled.index import EFFECTIVE_AT, FLAGS, POLICY, REVOKED, VALID_UNTIL, IndexArrays
 from streams.kernel.compiled.jit import compiled_rules, inlined
 from streams.kernel.compiled.layout import (
     AMOUNT,
@@ -50,7 +50,7 @@ _REMOVED = int(TransactionStatus.REMOVED)
 def gate(call: Call, tables: Tables, index: IndexArrays, policies: PolicyArrays, holder: int) -> int:
     """Return the reason for which a holder is closed, NO_REASON if it is open. Source: `core/gate.py`."""
     arena, now = index.arena, call.number[NOW]
-    if arena[holder + HAS_REVOKED]:
+    if arena[holder + FLAGS] & REVOKED:
         return _REVOKED
     if now >= get_number(arena, holder + VALID_UNTIL, 6):
         return _EXPIRED
@@ -97,7 +97,7 @@ def rule_of(
         place = scratch.place[CURRENCY if event_type == BANK else BALANCE_CURRENCY]
         event_currency = whole(source[place]) << 16 | whole(source[place + 1]) << 8 | whole(source[place + 2])
     place = holder_rule(
-        arena[holder + HAS_REVOKED] == 1,
+        arena[holder + FLAGS] & REVOKED != 0,
         valid_until,
         has_terms,
         valid_until if has_terms else 0,

@@ -3,15 +3,17 @@
 It applies the core's own rules (compiled twins of `core/rules.py` and `core/steps.py`), in the order of
 docs/rules.md. What it decides: records without consent, and records of subjects with one holder and one
 version. Everything else leaves as a survivor for the Python path, with all later records of that subject, so
-that each subject's records are decided in order: other shapes of consent, whatever would be rejected, foreign
-schema ids in headers, repeats in at_least_once, and memory that must be swept. Nothing is read beyond a
-record's end. Imports the modules beside it. Read next: `decider.py`.
+that each subject's records are decided in order: other shapes of consent, whatever would be rejected, texts
+in which numbers may have to be masked, foreign schema ids in headers, repeats in at_least_once, and memory
+that must be swept. Nothing is read beyond a record's end. Imports the modules beside it. Read next:
+`decider.py`.
 """
 
 from streams.core import rules
 from streams.core.codes import Fate
 from streams.core.rules import NOTIFY, TOLD, UNCHANGED
 from streams.core.steps import GO_ON_ETA, IS_TOLD
+from streams.kernel.compiled import policies as of_policy
 from streams.kernel.compiled import tables as of_table
 from streams.kernel.compiled.bytes_out import get_number, is_same, put_bytes
 from streams.kernel.compiled.event_plans import VersionPlans
@@ -22,11 +24,11 @@ from streams.kernel.compiled.holder import gate, kind_of, rule_of
 from streams.kernel.compiled.index import (
     ABSENT,
     ASKED,
-    FIXED,
+    POLICY,
     SIMPLE,
-    USER_SIZE,
     IndexArrays,
     find,
+    unpack_person,
 )
 from streams.kernel.compiled.jit import compiled, compiled_rules, inlined
 from streams.kernel.compiled.layout import (
@@ -70,7 +72,7 @@ from streams.kernel.compiled.memory import (
     touch,
 )
 from streams.kernel.compiled.memory import ROWS as MEMORY_ROWS
-from streams.kernel.compiled.notice import identify, put_notification, put_output
+from streams.kernel.compiled.notice import identify, must_mask, put_notification, put_output
 from streams.kernel.compiled.policies import PolicyArrays
 from streams.kernel.compiled.raw_batch import RecordColumns
 from streams.kernel.compiled.rows import add_to_run, close_run, judge, put_row, survive
@@ -143,6 +145,9 @@ def _decide_opened(
     kind = kind_of(tables, event_type, scratch)
     if is_future(event_time, now, call.number[FUTURE_TOLERANCE]):
         return False
+    shown = policies.number[get_number(index.arena, holder + POLICY, 2), of_policy.SHOWN + kind]
+    if must_mask(tables, event_type, shown, source, scratch):
+        return False
     row = whole(index.row[slot]) - 1
     seen_key = _seen_key(source, event_type, scratch)
     if row >= 0:
@@ -166,11 +171,9 @@ def _decide_opened(
         if not _room_for_seen(call, memory, row):
             return False
     place = rule_of(call, tables, index, policies, source, scratch, holder, kind, event_time)
-    arena = index.arena
-    user, user_size = holder + FIXED, whole(arena[holder + USER_SIZE])
     answer = 0
     if place == NOTIFY:
-        answer = answer_of(call, memory, row, source, scratch, arena, user, user_size, offset)
+        answer = answer_of(call, memory, row, source, scratch, offset)
         if answer == LEAVES:
             return False
         if answer > GO_ON_ETA:
@@ -178,19 +181,17 @@ def _decide_opened(
     if not has_gone_stale:
         append_seen(
             memory, row, seen_key, event_time + call.number[REMEMBER_MS], offset,
-            get_number(arena, holder + ASKED, 4), answer,
+            get_number(index.arena, holder + ASKED, 4), answer,
         )  # fmt: skip
     fate, reason = whole(tables.rule_fate[place]), whole(tables.rule_reason[place])
     id_place = -1
     if place == NOTIFY:
-        id_place = identify(
-            call, tables, source, scratch, arena, user, user_size, key_place, key_size, kind, answer
-        )
+        id_place = identify(call, tables, source, scratch, key_place, key_size, kind, answer)
         size = put_notification(
             call, tables, index, policies, source, scratch, frame, holder, key_place, key_size, kind,
             event_time, id_place,
         )  # fmt: skip
-        put_output(call, index, source, scratch, outputs, holder, size, id_place, offset, trace, time, order)
+        put_output(call, source, scratch, outputs, size, id_place, offset, trace, time, order)
     judge(scratch, fate, reason, place, kind, holder, id_place)
     return True
 
@@ -207,6 +208,7 @@ def _decide_consented(
     if index.kind[slot] != SIMPLE:
         return False
     holder = index.record_at[slot] + 2 + key_size
+    unpack_person(index, holder, scratch.person, scratch.person_size)
     reason = gate(call, tables, index, policies, holder)
     if reason != NO_REASON:
         judge(scratch, _SUPPRESS, reason, of_table.GATE, NO_KIND, holder, NOT_OPENED)
@@ -327,5 +329,5 @@ def join(
             survive(record, outputs)
         else:
             offset = columns.offsets[record]
-            put_row(call, tables, index, source, scratch, outputs, number[ORDER] + record, offset)
+            put_row(call, tables, index, source, scratch, outputs, slot, number[ORDER] + record, offset)
     return records, DONE

@@ -63,7 +63,10 @@ NOT_OPENED = -2
 
 
 class Scratch(NamedTuple):
-    """One event's fields (see `fields.py`), room for texts, and the decision."""
+    """One event's fields (see `fields.py`), room for texts, the decision, and the one holder.
+
+    `person` holds user, consent id and channel, one after another, `person_size` their sizes.
+    """
 
     number: Longs
     place: Ints
@@ -73,8 +76,11 @@ class Scratch(NamedTuple):
     text: Bytes
     body: Bytes
     sha1: Any
+    sha256: Any
     blake2b: Any
     verdict: Longs
+    person: Bytes
+    person_size: Ints
 
 
 class Outputs(NamedTuple):

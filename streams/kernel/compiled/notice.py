@@ -19,16 +19,9 @@ from streams.kernel.compiled.bytes_out import (
     put_long,
     put_sized,
 )
+from streams.kernel.compiled.fields import has_many_digits
 from streams.kernel.compiled.hashes import murmur2, sha1_uuid5
-from streams.kernel.compiled.index import (
-    CHANNEL_SIZE,
-    CONSENT_SIZE,
-    FIXED,
-    POLICY,
-    USER_SIZE,
-    VERSION,
-    IndexArrays,
-)
+from streams.kernel.compiled.index import POLICY, VERSION, IndexArrays
 from streams.kernel.compiled.jit import inlined
 from streams.kernel.compiled.layout import (
     AMOUNT,
@@ -60,7 +53,7 @@ from streams.kernel.compiled.layout import (
 from streams.kernel.compiled.policies import PolicyArrays
 from streams.kernel.compiled.rows import put_name
 from streams.kernel.compiled.tables import Tables
-from streams.kernel.compiled.types import Bytes, whole
+from streams.kernel.compiled.types import Bytes
 
 _ORIGINAL_CURRENCY_SHOWN = NOTIFICATION_FIELDS.index("original_currency")
 _RECEIPT_PURPOSE = int(Purposes.RECEIPT)
@@ -93,12 +86,12 @@ def _put_date(out: Bytes, at: int, day: int) -> int:
 
 @inlined
 def identify(
-    call: Call, tables: Tables, source: Bytes, scratch: Scratch, arena: Bytes, user: int, user_size: int,
-    key_place: int, key_size: int, kind: int, answer: int,
+    call: Call, tables: Tables, source: Bytes, scratch: Scratch, key_place: int, key_size: int, kind: int,
+    answer: int,
 ) -> int:  # fmt: skip
     """Write the notification's id into `scratch.text` and return where. Source: `core/notice.py`."""
     text, event_type = scratch.text, call.number[EVENT_TYPE]
-    at = put_bytes(text, 0, arena, user, user_size)
+    at = put_bytes(text, 0, scratch.person, 0, scratch.person_size[0])
     text[at] = 31
     at = put_bytes(text, at + 1, source, key_place, key_size)
     text[at] = 31
@@ -206,6 +199,19 @@ def _put_shown(
 
 
 @inlined
+def must_mask(tables: Tables, event_type: int, shown: int, source: Bytes, scratch: Scratch) -> bool:
+    """Tell whether a text that is shown may hold a number to be masked, which the Python path does."""
+    for number in range(tables.how.shape[1]):
+        how = tables.how[event_type, number]
+        if shown >> number & 1 == 0 or (how != of_table.TEXT and how != of_table.LABEL):
+            continue
+        field = CARRIER if how == of_table.LABEL else tables.source[event_type, number]
+        if not scratch.is_null[field] and has_many_digits(source, scratch.place[field], scratch.size[field]):
+            return True
+    return False
+
+
+@inlined
 def _purpose_of(kind: int, purposes: int) -> int:
     """Return the purpose a notification is for. Source: `_purpose` in `core/project.py`."""
     if kind == _DECLINED_KIND:
@@ -226,16 +232,13 @@ def put_notification(
 ) -> int:  # fmt: skip
     """Write a notification with its frame into `scratch.body`; return its size."""
     arena, out, now = index.arena, scratch.body, call.number[NOW]
-    user_size = whole(arena[holder + USER_SIZE])
-    consent_size = whole(arena[holder + CONSENT_SIZE])
-    user = holder + FIXED
+    person, user_size, consent_size = scratch.person, scratch.person_size[0], scratch.person_size[1]
     policy = get_number(arena, holder + POLICY, 2)
     number = policies.number
     at = put_bytes(out, 0, frame, 0, frame.size)
     at = put_sized(out, at, scratch.text, id_place, ID_SIZE)
-    at = put_sized(out, at, arena, user, user_size)
-    channel = user + user_size + consent_size
-    at = put_sized(out, at, arena, channel, whole(arena[holder + CHANNEL_SIZE]))
+    at = put_sized(out, at, person, 0, user_size)
+    at = put_sized(out, at, person, user_size + consent_size, scratch.person_size[2])
     out[at] = 2 * kind
     out[at + 1] = 2 * _purpose_of(kind, number[policy, of_policy.PURPOSES])
     at = put_name(out, at + 2, tables.template, kind)
@@ -252,7 +255,7 @@ def put_notification(
     at = put_long(out, at, event_time + call.number[MAX_AGE + kind])
     at = put_sized(out, at, source, scratch.place[0], scratch.size[0])
     at = _put_subject_label(out, at, source, key_place, key_size)
-    at = put_sized(out, at, arena, user + user_size, consent_size)
+    at = put_sized(out, at, person, user_size, consent_size)
     at = put_long(out, at, get_number(arena, holder + VERSION, 2))
     shown = number[policy, of_policy.SHOWN + kind]
     return _put_shown(out, at, tables, call.number[EVENT_TYPE], shown, source, scratch)
@@ -260,14 +263,13 @@ def put_notification(
 
 @inlined
 def put_output(
-    call: Call, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs, holder: int, size: int,
-    id_place: int, offset: int, trace: int, time: int, order: int,
+    call: Call, source: Bytes, scratch: Scratch, outputs: Outputs, size: int, id_place: int, offset: int,
+    trace: int, time: int, order: int,
 ) -> None:  # fmt: skip
     """Write the record of a notification from its key on; what stands before it follows from its place."""
-    out, counter, arena = outputs.out, outputs.counter, index.arena
+    out, counter, user_size = outputs.out, outputs.counter, scratch.person_size[0]
     number = counter[OUT_COUNT]
-    user_size = whole(arena[holder + USER_SIZE])
-    at = put_sized(out, counter[OUT_USED], arena, holder + FIXED, user_size)
+    at = put_sized(out, counter[OUT_USED], scratch.person, 0, user_size)
     at = put_sized(out, at, scratch.body, 0, size)
     out[at] = 2 * (HEADERS + (1 if trace >= 0 else 0))
     at = put_bytes(out, at + 1, call.headers, 0, call.headers.size)
@@ -285,4 +287,4 @@ def put_output(
     outputs.out_at[number + 1] = at
     outputs.out_order[number] = order
     outputs.out_time[number] = time
-    outputs.out_partition[number] = murmur2(arena, holder + FIXED, user_size) % call.number[DELIVERIES]
+    outputs.out_partition[number] = murmur2(scratch.person, 0, user_size) % call.number[DELIVERIES]

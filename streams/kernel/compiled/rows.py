@@ -1,12 +1,12 @@
 """Writes decisions and runs of records without consent, as a decision batch has them, and counts them.
 
-Imports `layout` and `bytes_out`. Read next: `join.py`. Source: decision_batch.avsc.
+Imports `layout`, `bytes_out` and `pseudonyms`. Read next: `join.py`. Source: decision_batch.avsc.
 """
 
 from streams.core.codes import Fate
 from streams.kernel.compiled import tables as of_table
 from streams.kernel.compiled.bytes_out import get_number, put_bytes, put_long, put_sized
-from streams.kernel.compiled.index import CONSENT_SIZE, FIXED, USER_SIZE, VERSION, IndexArrays
+from streams.kernel.compiled.index import VERSION, IndexArrays
 from streams.kernel.compiled.jit import compiled, inlined
 from streams.kernel.compiled.layout import (
     FATE,
@@ -33,8 +33,9 @@ from streams.kernel.compiled.layout import (
     Outputs,
     Scratch,
 )
+from streams.kernel.compiled.pseudonyms import PSEUDONYM_CHARS, pseudonyms_at
 from streams.kernel.compiled.tables import Names, Tables
-from streams.kernel.compiled.types import Bytes, whole
+from streams.kernel.compiled.types import Bytes
 
 _NOTIFY = int(Fate.NOTIFY)
 
@@ -84,11 +85,14 @@ def survive(record: int, outputs: Outputs) -> None:
 @inlined
 def put_row(
     call: Call, tables: Tables, index: IndexArrays, source: Bytes, scratch: Scratch, outputs: Outputs,
-    order: int, offset: int,
+    slot: int, order: int, offset: int,
 ) -> None:  # fmt: skip
-    """Write the decision that stands in `scratch.verdict`, and count it."""
+    """Write the decision that stands in `scratch.verdict`, on a record of the simple slot whose holder stands
+    in `scratch.person`, and count it.
+    """
     out, counter, verdict = outputs.rows, outputs.counter, scratch.verdict
     holder, kind, reason, id_place = verdict[HOLDER], verdict[KIND], verdict[REASON], verdict[ID_PLACE]
+    names = pseudonyms_at(index, slot, scratch.person, scratch.person_size[0], scratch.sha256)
     number = counter[ROW_COUNT]
     outputs.row_at[number] = counter[ROWS_USED]
     outputs.row_order[number] = order
@@ -104,9 +108,8 @@ def put_row(
         out[at] = 0
         at += 1
     else:
-        user_size = whole(index.arena[holder + USER_SIZE])
         out[at] = 2
-        at = put_sized(out, at + 1, index.arena, holder + FIXED, user_size)
+        at = put_sized(out, at + 1, index.names, names + PSEUDONYM_CHARS, PSEUDONYM_CHARS)
     out[at] = 2 * verdict[FATE]
     at = _put_code(out, at + 1, reason, NO_REASON)
     at = put_name(out, at, tables.rule, verdict[RULE])
@@ -115,9 +118,9 @@ def put_row(
         out[at], out[at + 1] = 0, 0
         at += 2
     else:
-        place = holder + FIXED + whole(index.arena[holder + USER_SIZE])
         out[at] = 2
-        at = put_sized(out, at + 1, index.arena, place, whole(index.arena[holder + CONSENT_SIZE]))
+        user_size, consent_size = scratch.person_size[0], scratch.person_size[1]
+        at = put_sized(out, at + 1, scratch.person, user_size, consent_size)
         out[at] = 2
         at = put_long(out, at + 1, get_number(index.arena, holder + VERSION, 2))
     if id_place < 0:
@@ -126,6 +129,8 @@ def put_row(
     else:
         out[at] = 2
         at = put_sized(out, at + 1, scratch.text, id_place, ID_SIZE)
+    out[at] = 2
+    at = put_sized(out, at + 1, index.names, names, PSEUDONYM_CHARS)
     counter[ROWS_USED] = at
     counter[ROW_COUNT] = number + 1
     outputs.row_at[number + 1] = at

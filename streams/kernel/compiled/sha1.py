@@ -1,17 +1,17 @@
 """One block of SHA-1: by the processor's own instructions where it has them, else by plain arithmetic.
 
 Both take the block's sixteen words and the state in one array of WORDS numbers, and leave the new state
-there. Imports `jit`. Read next: `hashes.py`. Source: FIPS 180-4, section 6.1.2; Intel's SHA Extensions
-(document 323850).
+there. Imports `instructions` and `jit`. Read next: `hashes.py`. Source: FIPS 180-4, section 6.1.2; SHA
+Extensions of Intel (document 323850).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.kernel.compiled.jit import has_feature, inlined, numba
+from streams.kernel.compiled.instructions import Vectors, by_instructions
+from streams.kernel.compiled.jit import has_feature, inlined
 
 BLOCK_WORDS, SCHEDULE_WORDS, STATE_WORDS = 16, 80, 5
 STATE = SCHEDULE_WORDS
@@ -56,49 +56,19 @@ def compress_plainly(words: Words) -> None:
     words[84] = np.uint32(words[84] + e)
 
 
-def _emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    """Write a call of `_block`, made once per module.
-
-    A function of its own, never inlined: the instructions have the old encoding, and each waits a hundred
-    cycles where the upper halves of registers are in use. Before a call the compiler clears them.
-    """
-    from llvmlite import ir
-
-    array = context.make_array(signature.args[0])(context, builder, value=arguments[0])
-    kind = ir.FunctionType(ir.VoidType(), [array.data.type])
-    block = builder.module.globals.get("notifier.sha1_block")
-    if block is None:
-        block = ir.Function(builder.module, kind, "notifier.sha1_block")
-        block.linkage = "internal"
-        block.attributes.add("noinline")
-        _block(ir, ir.IRBuilder(block.append_basic_block()), block.args[0])
-    builder.call(block, [array.data])
-    return context.get_dummy_value()
-
-
 def _block(ir: Any, builder: Any, words: Any) -> None:
     """Write the body of a function over a pointer to `words`; a vector's first word is in its top lane."""
-    word, vector = ir.IntType(32), ir.VectorType(ir.IntType(32), 4)
-    turned = ir.Constant(ir.VectorType(word, 4), [3, 2, 1, 0])
-
-    def place(index: int) -> Any:
-        at = builder.gep(words, [ir.Constant(ir.IntType(64), index)])
-        return builder.bitcast(at, vector.as_pointer())
+    vectors = Vectors(ir, builder, words)
+    top = ir.Constant(vectors.word, 3)
 
     def turn(value: Any) -> Any:
-        return builder.shuffle_vector(value, ir.Constant(vector, ir.Undefined), turned)
+        return vectors.pick(value, value, [3, 2, 1, 0])
 
-    def instruction(name: str, *operands: Any) -> Any:
-        kind = ir.FunctionType(vector, [operand.type for operand in operands])
-        name = f"llvm.x86.{name}"
-        known = builder.module.globals.get(name)
-        return builder.call(known or ir.Function(builder.module, kind, name), operands)
-
-    top = ir.Constant(word, 3)
-    last = builder.gep(words, [ir.Constant(ir.IntType(64), STATE + 4)])
-    e = builder.insert_element(ir.Constant(vector, [0] * 4), builder.load(last), top)
-    message = [turn(builder.load(place(index), align=4)) for index in range(0, BLOCK_WORDS, 4)]
-    state = before = first = turn(builder.load(place(STATE), align=4))
+    instruction = vectors.instruction
+    last = vectors.place(STATE + 4)
+    e = builder.insert_element(vectors.constant([0] * 4), builder.load(last), top)
+    message = [turn(vectors.load(index)) for index in range(0, BLOCK_WORDS, 4)]
+    state = before = first = turn(vectors.load(STATE))
     for step in range(SCHEDULE_WORDS // 4):
         if step >= 4:
             mixed = instruction("sha1msg1", message[step - 4], message[step - 3])
@@ -106,19 +76,10 @@ def _block(ir: Any, builder: Any, words: Any) -> None:
             message.append(instruction("sha1msg2", mixed, message[step - 1]))
         added = instruction("sha1nexte", before, message[step]) if step else builder.add(e, message[step])
         before, state = state, instruction("sha1rnds4", state, added, ir.Constant(ir.IntType(8), step // 5))
-    builder.store(turn(builder.add(state, first)), place(STATE), align=4)
+    vectors.store(turn(builder.add(state, first)), STATE)
     builder.store(builder.extract_element(instruction("sha1nexte", before, e), top), last)
     builder.ret_void()
 
 
-def _by_instructions() -> Callable[[Words], None]:
-    def compress_by_instructions(typing: Any, words: Any) -> Any:  # noqa: ARG001 - numba's signature
-        """Take the block in `words` into the state; `words` has WORDS numbers."""
-        return numba.types.void(words), _emit
-
-    made: Callable[[Words], None] = numba.extending.intrinsic(compress_by_instructions)
-    return made
-
-
 HAS_INSTRUCTIONS = has_feature("sha")
-compress = _by_instructions() if HAS_INSTRUCTIONS else compress_plainly
+compress = by_instructions("notifier.sha1_block", _block) if HAS_INSTRUCTIONS else compress_plainly

@@ -20,6 +20,7 @@ from streams.kernel.compiled.hashes import BLAKE2B_WORDS
 from streams.kernel.compiled.index import IndexArrays
 from streams.kernel.compiled.memory import MemoryArrays
 from streams.kernel.compiled.policies import COLUMNS, PolicyArrays, enter_policy, policy_row
+from streams.kernel.compiled.pseudonyms import PSEUDONYM_CHARS
 from streams.kernel.compiled.raw_batch import RawRecordBatch
 from streams.kernel.compiled.types import Bytes, Ints
 from streams.kernel.record_batch import RecordBatch
@@ -28,8 +29,8 @@ from streams.wire.schemas import our_schemas
 from streams.wire.varint import read_size
 
 FIRST_SLOTS, FIRST_ARENA, FIRST_POLICIES = 1 << 10, 1 << 17, 1 << 8
-OTHER_BYTES = 256
-"""Most bytes of a consent state's numbers, sizes and frame."""
+OTHER_BYTES = 512
+"""Most bytes of a consent state's numbers, sizes, frame and beginnings of texts."""
 GARBAGE_LEAST = 1 << 20
 """Bytes left behind below which compacting is not worth its time."""
 
@@ -53,6 +54,11 @@ class PackedSubjects:
         self._counters = np.zeros(4, np.int64)
         self._seed = np.array([draw_seed()], np.int64)
         self._words = np.zeros(BLAKE2B_WORDS, np.uint64)
+        self._names = np.zeros(2 * PSEUDONYM_CHARS * of_index.NAMES_KEPT, np.uint8)
+        self._names_of = np.zeros(of_index.NAMES_KEPT, np.int32)
+        texts = of_index.FORM_LIMIT * of_index.PERSON_TEXTS
+        self._forms = np.zeros(texts * of_index.PREFIX_BYTES, np.uint8)
+        self._form_sizes = np.zeros(texts, np.uint8)
         self._memory_arena = GrowingArray(np.uint8, FIRST_ARENA)
         self._memory_rows = GrowingArray(np.int64, FIRST_SLOTS * of_memory.COLUMNS)
         self._touched = GrowingArray(np.int32, FIRST_SLOTS)
@@ -74,7 +80,8 @@ class PackedSubjects:
         """Return the consent index as it is now; not to be kept across a change."""
         return IndexArrays(
             self._arena.array, self._table.array, self._record_at.array, self._kind.array, self._row.array,
-            self._counters, self._seed, _CONSENT_FRAME, self._words,
+            self._counters, self._seed, _CONSENT_FRAME, self._words, self._names, self._names_of,
+            self._forms, self._form_sizes,
         )  # fmt: skip
 
     @property
@@ -314,7 +321,7 @@ def _row_of(head: bytes, tail: bytes, tail_place: int) -> list[int]:
     text = b"\x02x"
     value = b"".join((
         _CONSENT_FRAME.tobytes(), text, b"\x02", text, b"\x02", text, b"\x02", head, text, b"\x02\x02\0",
-        tail, b"\0\0\0\0",
+        tail, b"\0\0\0\0\0",
     ))  # fmt: skip
     state = decode_consent_state(value)
     if state is None:

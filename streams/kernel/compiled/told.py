@@ -64,9 +64,7 @@ _DECLINED = int(TransactionStatus.DECLINED)
 
 
 @inlined
-def _told_key(
-    source: Bytes, event_type: int, scratch: Scratch, arena: Bytes, user: int, user_size: int
-) -> int:
+def _told_key(source: Bytes, event_type: int, scratch: Scratch) -> int:
     """Return the hash of an event's lifecycle for a holder. Source: `core/lifecycle.py`."""
     text = scratch.text
     if event_type == BALANCE:
@@ -78,7 +76,8 @@ def _told_key(
         text[0] = 83 if event_type == SHIPMENT else 68 if is_declined else 84
         text[1], text[2] = scratch.size[field] >> 8, scratch.size[field] & 0xFF
         at = put_bytes(text, 3, source, scratch.place[field], scratch.size[field])
-    return whole(blake2b_8(text, 0, put_bytes(text, at, arena, user, user_size), scratch.blake2b))
+    at = put_bytes(text, at, scratch.person, 0, scratch.person_size[0])
+    return whole(blake2b_8(text, 0, at, scratch.blake2b))
 
 
 @inlined
@@ -130,9 +129,8 @@ def _step(event_type: int, scratch: Scratch, arena: Bytes, told: int, now: int) 
 
 @inlined
 def answer_of(
-    call: Call, memory: MemoryArrays, row: int, source: Bytes, scratch: Scratch, arena: Bytes, user: int,
-    user_size: int, offset: int,
-) -> int:  # fmt: skip
+    call: Call, memory: MemoryArrays, row: int, source: Bytes, scratch: Scratch, offset: int
+) -> int:
     """Answer what is new for the holder, and stage the step if it is told; LEAVES for the Python path.
 
     Source: `answer_of` in `core/decide.py`.
@@ -140,7 +138,7 @@ def answer_of(
     event_type, now = call.number[EVENT_TYPE], call.number[NOW]
     if event_type == SECURITY or (event_type == BANK and scratch.is_null[LIFECYCLE]):
         return GO_ON
-    key = _told_key(source, event_type, scratch, arena, user, user_size)
+    key = _told_key(source, event_type, scratch)
     is_staged = memory.row[row, NEW_TOLD_AT] >= 0
     entries = memory.row[row, NEW_TOLD_AT] if is_staged else memory.row[row, TOLD_AT]
     count = memory.row[row, NEW_TOLD] if is_staged else memory.row[row, TOLD_COUNT]

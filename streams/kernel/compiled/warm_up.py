@@ -13,6 +13,7 @@ from streams.core.codes import Direction, Purposes, TransactionStatus
 from streams.core.consent import Consent, ConsentState, Holder
 from streams.core.events import BankTransaction
 from streams.core.policy import make_policy
+from streams.core.pseudonyms import SALT_BYTES
 from streams.core.subject_state import SEEN, SubjectState
 from streams.kernel.compiled.assemble import batch_records, merge_pieces
 from streams.kernel.compiled.decider import CompiledDecider
@@ -98,7 +99,9 @@ def _read_and_store(_: MakeDecider) -> None:
     """Read records, store and give back what is kept of a subject, and put batches together."""
     read_columns(np.frombuffer(b"", np.uint8), 0, 0, 0, 0, 0, has_deltas=True)
     consent = Consent("c", 1, Purposes.RECEIPT, 4, Direction.BOTH, "p", 0, 2, None, "n", "h", "en", "UTC")
-    state = encode_consent_state(ConsentState(_KEY.decode(), (Holder("u", (consent,)),)))
+    state = encode_consent_state(
+        ConsentState(_KEY.decode(), (Holder("u", (consent,)),), salt=bytes(SALT_BYTES))
+    )
     subjects = PackedSubjects(lambda: 1)
     subjects.load_consents(RecordBatch(CONSENT_STATE, 0, [0], [0], [_KEY], [state], [()], 0, 1))
     subjects.set_state(_KEY, SubjectState(seen=bytes(SEEN.size)))

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streams.core.ids import notification_id
-from streams.kernel.compiled import hashes, sha1
+from streams.core.pseudonyms import subject_pseudonym
+from streams.kernel.compiled import hashes, sha1, sha256
 from streams.kernel.compiled.jit import compiled_anew
 from streams.wire import partition
 from tests.kernel.compiled.arrays import array_of
@@ -103,3 +104,40 @@ def test_a_block_is_taken_into_the_state_as_hashlib_does(compress: Callable[[sha
         assert (
             words[sha1.STATE :].astype(">u4").tobytes() == hashlib.sha1(text, usedforsecurity=False).digest()
         )
+
+
+@compiled_anew
+def sha256_by_instructions(words: sha256.Words) -> None:
+    sha256.compress(words)
+
+
+@compiled_anew
+def sha256_plainly(words: sha256.Words) -> None:
+    sha256.compress_plainly(words)
+
+
+@pytest.mark.parametrize("compress", [sha256_by_instructions, sha256_plainly])
+def test_a_block_of_sha256_is_taken_into_the_state_as_hashlib_does(
+    compress: Callable[[sha256.Words], None],
+) -> None:
+    words = np.zeros(sha256.WORDS, dtype=np.uint32)
+    for size in range(56):
+        text = random.Random(size).randbytes(size)
+        block = text + b"\x80" + bytes(55 - size) + (8 * size).to_bytes(8, "big")
+        words[sha256.STATE :] = sha256.START
+        words[: sha256.BLOCK_WORDS] = np.frombuffer(block, ">u4")
+        compress(words)
+        assert words[sha256.STATE :].astype(">u4").tobytes() == hashlib.sha256(text).digest()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([0, 1, 16, 64]).map(patterned), texts, around, around)
+@example(b"", "", b"", b"")
+def test_the_pseudonym_is_that_of_the_core(salt: bytes, name: str, before: bytes, behind: bytes) -> None:
+    words, text = np.zeros(sha256.WORDS, dtype=np.uint32), name.encode()
+    whole = array_of(before + salt + text + behind)
+    sha256.hmac_half(
+        words, whole, len(before), len(salt), ord("s"), whole, len(before) + len(salt), len(text)
+    )
+    made = words[sha256.STATE : sha256.STATE + 4].astype(">u4").tobytes().hex()
+    assert made == subject_pseudonym(salt, name)

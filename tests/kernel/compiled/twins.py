@@ -1,17 +1,19 @@
 """Both paths side by side over the same records: whatever one writes, the other writes too."""
 
 from collections.abc import Sequence
+from secrets import token_bytes
 from typing import Any
 
 import numpy as np
 
 from streams.core.consent import ConsentState
 from streams.core.policy import Policy, make_policy
+from streams.core.pseudonyms import SALT_BYTES
 from streams.core.subject_state import chunks
 from streams.kafka.partition_store import PartitionStore
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.compiled.raw_batch import RawRecordBatch, read_columns
-from streams.kernel.fold_batch import fold_batches
+from streams.kernel.fold_batch import Secrets, fold_batches
 from streams.kernel.path import Setup, choose_path
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import (
@@ -101,7 +103,13 @@ class Twins:
 
     def fold(self, requests: RecordBatch) -> None:
         """Fold consent requests for both paths."""
-        folded = fold_batches([requests], self.sides[0].store, self.partitions, self.policy)
+        folded = fold_batches(
+            [requests],
+            self.sides[0].store,
+            self.partitions,
+            self.policy,
+            Secrets(lambda: token_bytes(SALT_BYTES)),
+        )
         for key, state in folded.changes.items():
             self.grant(key, state)
 

@@ -1,0 +1,172 @@
+"""Dead letters, receipts, exports and erasures, with a worker and the operator's keys."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from streams.wire.partition import partition_of
+from tests.harness.cluster import TREE, Cluster, cluster, eventually
+from tests.harness.messages import (
+    Position,
+    Record,
+    decided_to,
+    decode,
+    fates,
+    grant_all,
+    headers_of,
+    notifications,
+    request,
+    sent,
+    transaction,
+)
+from tests.harness.worker import Worker, notifier
+
+BANK = "bank.transactions"
+CANARY = "Canary4711Shop"
+
+
+class Desk(NamedTuple):
+    """A cluster with a worker that seals dead letters, and the operator's keys."""
+
+    at: Cluster
+    keys: Path
+
+    def run(self, *arguments: str, code: int = 0) -> Any:
+        """Run a command with --json; return what it printed."""
+        done = notifier(*arguments, "--json", "--kafka", self.at.bootstrap)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert CANARY not in done.stderr
+        return json.loads(done.stdout) if done.stdout else None
+
+    def send(self, *records: Record) -> list[Position]:
+        """Send records and wait until they are decided."""
+        places = sent(self.at.producer(), records)
+        eventually(
+            "they are decided",
+            lambda: all(decided_to(self.at).get(place[:2], 0) > place.offset for place in places),
+        )
+        return places
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    home = tmp_path_factory.mktemp("desk")
+    for use in ("dead-letters", "receipts"):
+        assert notifier("keys", "create", use, "--out", str(home)).returncode == 0
+    with (
+        cluster(home / "kafka") as at,
+        Worker(
+            at.bootstrap,
+            home / "worker.log",
+            cwd=TREE,
+            dead_letter_key=str(home / "dead-letters.public.json"),
+        ) as worker,
+    ):
+        worker.wait_ready()
+        grant_all(at, ["bank:desk-1", "bank:desk-2", "bank:desk-3"])
+        yield Desk(at, home)
+        assert CANARY not in worker.log.read_text()
+
+
+def broken(subject: str, event_id: str) -> bytes:
+    """Return a value that no reader of its schema takes, with a canary in it."""
+    return transaction(subject, event_id, merchant_name=CANARY) + b"\x02"
+
+
+def test_a_refused_value_is_left_sealed_and_opened_with_the_key_only(desk: Desk) -> None:
+    known, unknown = desk.send(
+        Record(BANK, "bank:desk-1", broken("bank:desk-1", "sealed")),
+        Record(BANK, "bank:nobody", broken("bank:nobody", "closed")),
+    )
+    assert fates(desk.at)[unknown] == ["SUPPRESS NO_CONSENT"]
+    [letter] = [one for one in desk.run("dlq", "list") if one["source"] == "/".join(map(str, known))]
+    assert (letter["reason"], letter["has_value"], letter["replayed"]) == ("UNDECODABLE", True, False)
+    raw = [message.value() or b"" for message in desk.at.read("notifier.dead-letters")]
+    assert not any(CANARY.encode() in value for value in raw)
+    shown = desk.run("dlq", "show", letter["source"])
+    assert "value_hex" not in shown
+    private = str(desk.keys / "dead-letters.private.json")
+    opened = desk.run("dlq", "show", letter["letter"], "--key", private)
+    assert bytes.fromhex(opened["value_hex"]) == broken_of(desk, known)
+    accesses = [
+        decode("consent_evidence", message.value() or b"") for message in desk.at.read("consent.evidence")
+    ]
+    assert [one["position"] for one in accesses if one["kind"] == "ACCESS"] == [letter["source"]]
+
+
+def broken_of(desk: Desk, place: Position) -> bytes:
+    """Return the value at a position."""
+    return next(
+        message.value() or b""
+        for message in desk.at.read(place.topic)
+        if (message.partition(), message.offset()) == place[1:]
+    )
+
+
+def test_a_misrouted_record_is_sent_again_once_to_where_it_belongs(desk: Desk) -> None:
+    subject = "bank:desk-2"
+    wrong = (partition_of(subject.encode(), 4) + 1) % 4
+    [place] = desk.send(Record(BANK, subject, transaction(subject, "astray"), wrong))
+    assert fates(desk.at)[place] == ["REJECT MISROUTED"]
+    source = "/".join(map(str, place))
+    planned = desk.run("dlq", "replay", source, "--dry-run")
+    assert (planned["due"], planned["sent"]) == ([source], [])
+    assert desk.run("dlq", "replay", source)["sent"] == [source]
+    eventually(
+        "it is told",
+        lambda: [one for one in notifications(desk.at) if one["source_event_id"] == "astray"],
+    )
+    again = desk.run("dlq", "replay", source, code=1)
+    assert (again["sent"], again["not_sent"]) == ([], {source: "it was sent again already"})
+    assert sum(one["source_event_id"] == "astray" for one in notifications(desk.at)) == 1
+    replayed = [one for one in desk.at.read(BANK) if headers_of(one).get("notifier.replay-of") == source]
+    assert [one.partition() for one in replayed] == [partition_of(subject.encode(), 4)]
+
+
+def test_a_grant_is_never_sent_again_by_others(desk: Desk) -> None:
+    subject = "bank:desk-4"
+    wrong = (partition_of(subject.encode(), 4) + 1) % 4
+    places = sent(
+        desk.at.producer(),
+        [
+            Record("consent.requests", subject, request(subject, action, "user-4"), wrong)
+            for action in ("GRANT", "REVOKE")
+        ],
+    )
+    sources = ["/".join(map(str, place)) for place in places]
+    eventually("they are refused", lambda: set(sources) <= {one["source"] for one in desk.run("dlq", "list")})
+    planned = desk.run("dlq", "replay", *sources, code=1)
+    assert planned["sent"] == sources[1:]
+    assert "ask who made it" in planned["not_sent"][sources[0]]
+
+
+def test_receipt_export_and_erasure_of_one_person(desk: Desk) -> None:
+    subject, user = "bank:desk-3", "user-of-bank:desk-3"
+    signing, public = str(desk.keys / "receipts.private.json"), str(desk.keys / "receipts.public.json")
+    desk.send(Record(BANK, subject, transaction(subject, "told", merchant_name=CANARY)))
+    receipt = desk.run("consent", "receipt", subject, "--user", user, "--key", signing)
+    path = desk.keys / "receipt.jws"
+    path.write_text(receipt["signed"])
+    verified = notifier("consent", "verify", str(path), "--key", public)
+    assert json.loads(verified.stdout) == receipt["receipt"]
+    head, body, signature = receipt["signed"].split(".")
+    path.write_text(f"{head}.{body[:-4]}AAAA.{signature}")
+    assert notifier("consent", "verify", str(path), "--key", public).returncode == 1
+
+    exported = desk.run("consent", "export", subject, "--user", user)
+    assert [one["outcome"] for one in exported["decisions"]] == ["NOTIFY"]
+    assert [one["merchant_name"] for one in exported["sent"]] == [CANARY]
+    assert [one["action"] for one in exported["evidence"]] == [1]
+    assert desk.run("consent", "export", subject, "--user", "somebody")["sent"] == []
+
+    erased = desk.run("consent", "erase", subject, "--key", signing)
+    assert erased["outcome"] == "ACCEPTED"
+    times = {one["topic"]: one["latest"] for one in erased["receipt"]["topics"]}
+    assert times.keys() >= {"messenger-delivery", "consent.state", "notifier.decisions"}
+    assert all(times.values())
+    left = desk.run("consent", "export", subject, "--user", user)
+    assert (left["consents"], left["decisions"], left["sent"], left["evidence"]) == (None, [], [], [])
+    desk.run("consent", "receipt", subject, "--user", user, "--key", signing, code=1)
