@@ -14,11 +14,11 @@ import pytest
 
 from streams.kafka.broker import start_broker, stop_broker
 from streams.wire.topics import TOPICS
-from tools import cli_page, schemas_page, topics_page
+from tools import cli_page, privacy_page, schemas_page, topics_page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-GENERATED = {"cli": cli_page, "topics": topics_page, "schemas": schemas_page}
+GENERATED = {"cli": cli_page, "topics": topics_page, "schemas": schemas_page, "privacy": privacy_page}
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "streams/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -195,3 +195,14 @@ def test_the_way_to_a_kafka_of_ones_own_works(shell: dict[str, str], tmp_path: P
     assert code == 0, output
     listed = re.findall(r"^(\S+) +24 .*ok$", output, re.MULTILINE)
     assert listed == [topic.name for topic in TOPICS]
+
+
+def test_every_threat_names_a_test_that_exists() -> None:
+    text = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
+    rows = text.split("## Threats", 1)[1].split("\n## ", 1)[0].splitlines()
+    threats = [row for row in rows if row.startswith("| ") and "who could" not in row]
+    assert len(threats) > 10
+    for row in threats:
+        tests = re.findall(r"`(tests/[^`]+)`", row)
+        assert tests or "not there yet" in row, row
+        assert all((ROOT / test).is_file() for test in tests), row

@@ -47,10 +47,11 @@ def page() -> str:
 def _row(topic: Topic) -> str:
     values = ", ".join(f"[{name}](schemas.md#{name})" for name in topic.schemas) or "none"
     internal = "yes" if topic.is_internal else ""
-    return f"| `{topic.name}` | {topic.space} | {topic.key} | {values} | {_kept(topic)} | {internal} |\n"
+    return f"| `{topic.name}` | {topic.space} | {topic.key} | {values} | {kept(topic)} | {internal} |\n"
 
 
-def _kept(topic: Topic) -> str:
+def kept(topic: Topic) -> str:
+    """Return how long a topic keeps a record, in words."""
     if topic.config["cleanup.policy"] == "compact":
         return "the last of each key"
     return _span(int(topic.config["retention.ms"]))
