@@ -5,6 +5,7 @@ compare again. Imports the standard library only. Source: RFC 2104 (HMAC, trunca
 decision_batch.avsc.
 """
 
+import base64
 import hmac
 
 SALT_BYTES = 16
@@ -12,14 +13,14 @@ PSEUDONYM_BYTES = 16
 
 
 def subject_pseudonym(salt: bytes | None, subject: str) -> str:
-    """Return 32 hexadecimal digits that stand for a subject; a salt of None is the empty key. Never
+    """Return 22 characters (base64url) that stand for a subject; a salt of None is the empty key. Never
     raises.
     """
     return _pseudonym(salt, "s", subject)
 
 
 def user_pseudonym(salt: bytes | None, user_id: str) -> str:
-    """Return 32 hexadecimal digits that stand for a user of the salt's subject, and of no other."""
+    """Return 22 characters (base64url) that stand for a user of the salt's subject, and of no other."""
     return _pseudonym(salt, "u", user_id)
 
 
@@ -30,4 +31,5 @@ def evidence_pseudonym(key: bytes, letter: str, name: str) -> str:
 
 def _pseudonym(salt: bytes | None, letter: str, name: str) -> str:
     text = (letter + name).encode("utf-8", "surrogatepass")
-    return hmac.digest(salt or b"", text, "sha256")[:PSEUDONYM_BYTES].hex()
+    digest = hmac.digest(salt or b"", text, "sha256")[:PSEUDONYM_BYTES]
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -85,7 +85,7 @@ def test_what_an_earlier_version_wrote_is_still_read(path: Path) -> None:
     value = bytes.fromhex(path.read_text())
     writer = IDS.versions[name][int(number) - 1]
     assert value[:5] == writer.frame
-    read = read_framed(framed_readers(IDS, name, {}), value)
+    read: Any = read_framed(framed_readers(IDS, name, {}), value)
     now = compile_reader(IDS.current(name).avro, IDS.current(name).avro, {})(golden(name), 5)
     assert len(read) == len(now)
 

@@ -11,7 +11,7 @@ import numpy as np
 from streams.kernel.compiled.hashes import BLAKE2B_WORDS, SHA1_WORDS
 from streams.kernel.compiled.index import PERSON_TEXTS
 from streams.kernel.compiled.layout import OUTPUT_COUNTERS, RUN_TOTAL, VERDICT, Outputs, Scratch
-from streams.kernel.compiled.sha256 import WORDS as SHA256_WORDS
+from streams.kernel.compiled.sha256 import HMAC_WORDS
 from streams.kernel.compiled.tables import FATES, KIND_COUNT, REASONS
 
 FIRST_BYTES = 1 << 20
@@ -27,7 +27,7 @@ class Buffers:
             np.zeros(FIELDS, np.int64), np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.int32),
             np.zeros(FIELDS, np.int32), np.zeros(FIELDS, np.uint8), np.zeros(TEXT_BYTES, np.uint8),
             np.zeros(BODY_BYTES, np.uint8), np.zeros(SHA1_WORDS, np.uint32),
-            np.zeros(SHA256_WORDS, np.uint32), np.zeros(BLAKE2B_WORDS, np.uint64),
+            np.zeros(HMAC_WORDS, np.uint32), np.zeros(BLAKE2B_WORDS, np.uint64),
             np.zeros(VERDICT, np.int64), np.zeros(PERSON_BYTES, np.uint8), np.zeros(PERSON_TEXTS, np.int32),
         )  # fmt: skip
         self.states = np.empty(FIRST_BYTES, np.uint8)

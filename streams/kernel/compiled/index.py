@@ -62,7 +62,7 @@ byte each, the policy two."""
 REVOKED_SIZE = 6
 REVOKED, SALTED = 1, 2
 """Bits of the flags."""
-NAMES_KEPT = 1 << 12
+NAMES_KEPT = 1 << 14
 """Of how many subjects the pseudonyms are kept."""
 PERSON_TEXTS, PREFIX_BYTES, FORM_LIMIT = 3, 16, 256
 """User, consent id and channel; the longest beginning that is shared; most forms. Form 0 shares nothing."""

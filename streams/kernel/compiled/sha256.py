@@ -96,64 +96,80 @@ HAS_INSTRUCTIONS = has_feature("sha")
 compress = by_instructions("notifier.sha256_block", _block) if HAS_INSTRUCTIONS else compress_plainly
 
 
+INNER, OUTER = WORDS, WORDS + STATE_WORDS
+HMAC_WORDS = WORDS + 2 * STATE_WORDS
+"""Working memory of an HMAC: behind that of a block the two states that begin with the padded key."""
+
+
 @inlined
-def _begin(words: Words, salt: Bytes, place: int, size: int, pad: int) -> None:
-    """Take the first block of one of HMAC's two hashes, the padded key, into a new state."""
+def _word(text: Bytes, place: int, size: int, at: int) -> np.uint32:
+    """Return four bytes of a padded text, most significant first: the text, 0x80, zeros."""
+    if at + 4 <= size:
+        i = np.uint64(place + at)
+        return np.uint32(
+            np.uint32(text[i]) << np.uint32(24)
+            | np.uint32(text[i + np.uint64(1)]) << np.uint32(16)
+            | np.uint32(text[i + np.uint64(2)]) << np.uint32(8)
+            | np.uint32(text[i + np.uint64(3)])
+        )
+    if at > size:
+        return np.uint32(0)
+    word = np.uint32(0)
+    for step in range(at, at + 4):
+        byte = np.uint32(text[np.uint64(place + step)]) if step < size else np.uint32(0)
+        word = np.uint32(word << np.uint32(8) | (np.uint32(0x80) if step == size else byte))
+    return word
+
+
+@inlined
+def _copy_state(words: Words, source: int, target: int) -> None:
+    for i in range(STATE_WORDS):
+        words[np.uint64(target + i)] = words[np.uint64(source + i)]
+
+
+@inlined
+def _begin(words: Words, salt: Bytes, place: int, size: int, pad: int, target: int) -> None:
+    """Take the padded key, the first block of one of HMAC's two hashes, into a new state at `target`."""
     for i in range(STATE_WORDS):
         words[np.uint64(STATE + i)] = START[np.uint64(i)]
     for i in range(BLOCK_WORDS):
         word = np.uint32(0)
-        for step in range(4 * i, 4 * i + 4):
-            byte = np.uint32(salt[np.uint64(place + step)]) if step < size else np.uint32(0)
-            word = np.uint32(word << np.uint32(8) | byte ^ np.uint32(pad))
-        words[np.uint64(i)] = word
+        if 4 * i + 4 <= size:
+            word = _word(salt, place, size, 4 * i)
+        words[np.uint64(i)] = np.uint32(word ^ np.uint32(pad))
     compress(words)
-
-
-@inlined
-def _text_byte(letter: int, text: Bytes, place: int, size: int, at: int) -> np.uint32:
-    """Return one byte of the padded message: the letter, the text, 0x80, zeros."""
-    if at == 0:
-        return np.uint32(letter)
-    if at <= size:
-        return np.uint32(text[np.uint64(place + at - 1)])
-    return np.uint32(0x80 if at == size + 1 else 0)
+    _copy_state(words, STATE, target)
 
 
 @compiled
-def hmac_half(
-    words: Words,
-    salt: Bytes,
-    salt_place: int,
-    salt_size: int,
-    letter: int,
-    text: Bytes,
-    place: int,
-    size: int,
-) -> None:
-    """Leave the first 16 bytes of HMAC-SHA-256 of `letter` and a text in `words[STATE:]`, as four numbers.
+def hmac_key(words: Words, salt: Bytes, place: int, size: int) -> None:
+    """Begin HMACs under a key of a multiple of 4 bytes, at most 64. `words` has HMAC_WORDS."""
+    _begin(words, salt, place, size, 0x36363636, INNER)
+    _begin(words, salt, place, size, 0x5C5C5C5C, OUTER)
 
-    The key has at most 64 bytes. `words` is working memory of WORDS. Never raises.
+
+@compiled
+def hmac_half(words: Words, letter: int, text: Bytes, place: int, size: int) -> None:
+    """Leave the first 16 bytes of HMAC-SHA-256 of a letter and a text in `words[STATE:]`, as four numbers.
+
+    The key is that of the last `hmac_key`. Never raises.
     """
-    _begin(words, salt, salt_place, salt_size, 0x36)
-    total = 1 + size
-    blocks = (total + 8) // BLOCK_BYTES + 1
+    _copy_state(words, INNER, STATE)
+    blocks = (1 + size + 8) // BLOCK_BYTES + 1
+    before = np.uint32(letter)
     for block in range(blocks):
         for i in range(BLOCK_WORDS):
-            at = block * BLOCK_BYTES + 4 * i
-            word = np.uint32(0)
-            for step in range(at, at + 4):
-                word = np.uint32(word << np.uint32(8) | _text_byte(letter, text, place, size, step))
-            words[np.uint64(i)] = word
+            word = _word(text, place, size, block * BLOCK_BYTES + 4 * i)
+            words[np.uint64(i)] = np.uint32(before << np.uint32(24) | word >> np.uint32(8))
+            before = np.uint32(word & np.uint32(0xFF))
         if block == blocks - 1:
-            words[14], words[15] = np.uint32(0), np.uint32((BLOCK_BYTES + total) << 3)
+            words[14], words[15] = np.uint32(0), np.uint32((BLOCK_BYTES + 1 + size) << 3)
         compress(words)
-    inner = (words[64], words[65], words[66], words[67], words[68], words[69], words[70], words[71])
-    _begin(words, salt, salt_place, salt_size, 0x5C)
     for i in range(STATE_WORDS):
-        words[np.uint64(i)] = inner[i]
+        words[np.uint64(i)] = words[np.uint64(STATE + i)]
     words[8] = np.uint32(0x80000000)
     for i in range(9, BLOCK_WORDS - 1):
         words[np.uint64(i)] = np.uint32(0)
     words[15] = np.uint32((BLOCK_BYTES + 32) << 3)
+    _copy_state(words, OUTER, STATE)
     compress(words)

@@ -1,5 +1,6 @@
 """The compiled hashes against hashlib and the interpreted ones, at every length around every block."""
 
+import base64
 import hashlib
 import random
 from collections.abc import Callable
@@ -131,13 +132,13 @@ def test_a_block_of_sha256_is_taken_into_the_state_as_hashlib_does(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.sampled_from([0, 1, 16, 64]).map(patterned), texts, around, around)
+@given(st.sampled_from([0, 4, 16, 64]).map(patterned), texts, around, around)
 @example(b"", "", b"", b"")
 def test_the_pseudonym_is_that_of_the_core(salt: bytes, name: str, before: bytes, behind: bytes) -> None:
-    words, text = np.zeros(sha256.WORDS, dtype=np.uint32), name.encode()
+    words, text = np.zeros(sha256.HMAC_WORDS, dtype=np.uint32), name.encode()
     whole = array_of(before + salt + text + behind)
-    sha256.hmac_half(
-        words, whole, len(before), len(salt), ord("s"), whole, len(before) + len(salt), len(text)
-    )
-    made = words[sha256.STATE : sha256.STATE + 4].astype(">u4").tobytes().hex()
-    assert made == subject_pseudonym(salt, name)
+    sha256.hmac_key(words, whole, len(before), len(salt))
+    for _ in range(2):
+        sha256.hmac_half(words, ord("s"), whole, len(before) + len(salt), len(text))
+        made = words[sha256.STATE : sha256.STATE + 4].astype(">u4").tobytes()
+        assert base64.urlsafe_b64encode(made).rstrip(b"=").decode() == subject_pseudonym(salt, name)
