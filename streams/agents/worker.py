@@ -18,7 +18,6 @@ from streams.agents.app import NotifierApp, build_app
 from streams.agents.repeats import Repeats
 from streams.agents.stopping import FAILED, STARTED_ANEW, DrainingWorker, leave_on_signals, start_anew
 from streams.agents.watch import Watch
-from streams.core.policy import Policy, make_policy
 from streams.core.pseudonyms import SALT_BYTES
 from streams.errors import (
     ConfigurationError,
@@ -31,6 +30,7 @@ from streams.kafka import closed_connections, compression, record_batches
 from streams.kafka.admin import require_topics
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import Connections
+from streams.kafka.policy_settings import policy_of
 from streams.kafka.result_writes import Seal
 from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
@@ -140,18 +140,6 @@ def clock_of(settings: Settings) -> Callable[[], int]:
         )
     offset_ms = settings.clock_offset_ms
     return lambda: time.time_ns() // 1_000_000 + offset_ms
-
-
-def policy_of(settings: Settings) -> Policy:
-    """Return the rules' limits that these settings state."""
-    return make_policy(
-        receipt_s=settings.max_age_receipt_s,
-        balance_s=settings.max_age_balance_s,
-        security_s=settings.max_age_security_s,
-        shipping_s=settings.max_age_shipping_s,
-        future_s=settings.future_tolerance_s,
-        max_consent_days=settings.consent_max_days,
-    )
 
 
 async def _serve(

@@ -21,6 +21,7 @@ from streams.cli import (
     explain,
     keys,
     produce,
+    replay,
     schema,
     tail,
     topics,
@@ -44,6 +45,8 @@ app.command()(produce.produce)
 app.add_typer(consent.app, name="consent")
 app.command()(tail.tail)
 app.command()(explain.explain)
+app.command()(replay.replay)
+app.command()(replay.simulate)
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(keys.app, name="keys")
 app.add_typer(topics.app, name="topics")

@@ -28,6 +28,7 @@ __all__ = [
     "apply_topics",
     "broker_settings",
     "check_topics",
+    "create_topic",
     "describe",
     "find_problems",
     "require_topics",
@@ -102,6 +103,23 @@ async def apply_topics(settings: Settings, partitions: int | None = None) -> App
         existing=tuple(topic.name for topic in existing),
         problems=tuple(find_problems(after, await _configs(settings, [topic.name for topic in existing]))),
     )
+
+
+async def create_topic(settings: Settings, name: str, partitions: int, config: Mapping[str, str]) -> None:
+    """Create one topic that is not of the table, if it is not there.
+
+    Raises:
+        KafkaUnreachableError, CredentialsError: see `connection.check_connection`.
+        TopicError: the cluster refused it.
+    """
+    if name in (await describe(settings)).topics:
+        return
+    wanted = NewTopic(name, partitions, settings.replication_factor, topic_configs=dict(config))
+    async with _admin(settings) as admin:
+        response = await admin.create_topics([wanted], timeout_ms=_REQUEST_TIMEOUT_MS)
+    for _name, code, message in response.topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise TopicError(f"Kafka refused to create {name}: {message or for_code(code).__name__}.")
 
 
 async def check_topics(settings: Settings) -> list[Problem]:

@@ -161,7 +161,7 @@ async def _explain_position(settings: Settings, at: Position, progress: Progress
             batch = decode_decision_batch(record.value or b"")
             for read in batch.inputs:
                 if read.topic == at.topic and read.first_offset <= at.offset < read.next_offset:
-                    return _in_batch(batch, at)
+                    return in_batch(batch, at)
                 if read.topic == at.topic:
                     decided_before = max(decided_before, read.next_offset)
     return await _undecided(settings, at, decided_before)
@@ -178,10 +178,11 @@ async def _checked(settings: Settings, at: Position) -> int:
     return at.partition
 
 
-def _in_batch(batch: DecisionBatch, at: Position) -> Explanation:
+def in_batch(batch: DecisionBatch, at: Position) -> Explanation:
+    """Return what became of a record that lies in the ranges of a batch. Never raises."""
     rows = tuple(row for row in batch.decisions if (row.topic, row.offset) == (at.topic, at.offset))
     if rows:
-        return _of_rows(rows, at, batch.decided_at)
+        return of_rows(rows, at, batch.decided_at)
     runs = (run for run in batch.no_consent_runs if run.topic == at.topic)
     if any(run.first_offset <= at.offset <= run.last_offset for run in runs):
         return Explanation(
@@ -195,7 +196,8 @@ def _in_batch(batch: DecisionBatch, at: Position) -> Explanation:
     return Explanation("absent", at, what)
 
 
-def _of_rows(rows: tuple[DecisionRow, ...], at: Position, decided_at: int) -> Explanation:
+def of_rows(rows: tuple[DecisionRow, ...], at: Position, decided_at: int) -> Explanation:
+    """Return the explanation that the rows of one record, at least one, give. Never raises."""
     fate = min(row.outcome for row in rows)
     outcome, sentence = _OUTCOMES.get(fate, ("unknown", "It was decided by a newer version of the notifier"))
     event_id = next((row.event_id for row in rows if row.event_id), None)
@@ -224,7 +226,7 @@ async def _rows_of(settings: Settings, event_id: str, progress: Progress | None)
                 if row.event_id == event_id:
                     hits.setdefault(Position(row.topic, batch.partition, row.offset), []).append(row)
             for at, rows in hits.items():
-                found.setdefault(at, _of_rows(tuple(rows), at, batch.decided_at))
+                found.setdefault(at, of_rows(tuple(rows), at, batch.decided_at))
     return list(found.values())
 
 

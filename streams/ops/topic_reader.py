@@ -46,6 +46,14 @@ class TopicReader:
         """Go on after the newest record of now."""
         await self._consumer.seek_to_end(*self._places)
 
+    async def to_time(self, at_ms: int) -> None:
+        """Go on with the first record of each partition whose time is `at_ms` (UTC) or later."""
+        found = await self._consumer.offsets_for_times(dict.fromkeys(self._places, at_ms))
+        ends = await self._consumer.end_offsets(self._places)
+        for place in self._places:
+            later = found.get(place)
+            self._consumer.seek(place, ends[place] if later is None else later.offset)
+
     async def back_from_end(self, records: int) -> None:
         """Go on with the last `records` offsets of each partition."""
         first = await self._consumer.beginning_offsets(self._places)

@@ -18,6 +18,7 @@ from tests.harness.messages import (
     grant_all,
     headers_of,
     notifications,
+    now_ms,
     request,
     sent,
     transaction,
@@ -170,3 +171,63 @@ def test_receipt_export_and_erasure_of_one_person(desk: Desk) -> None:
     left = desk.run("consent", "export", subject, "--user", user)
     assert (left["consents"], left["decisions"], left["sent"], left["evidence"]) == (None, [], [], [])
     desk.run("consent", "receipt", subject, "--user", user, "--key", signing, code=1)
+
+
+def test_the_events_of_a_subject_are_explained_also_those_that_were_never_opened(desk: Desk) -> None:
+    silent, told, refused = "bank:explained-not", "bank:desk-1", "bank:desk-1"
+    places = desk.send(
+        Record(BANK, silent, transaction(silent, "unopened")),
+        Record(BANK, told, transaction(told, "explained")),
+        Record(BANK, told, transaction(told, "explained")),
+        Record(BANK, refused, broken(refused, "unread")),
+        Record(BANK, told, transaction(told, "old", occurred_at=1)),
+    )
+    assert [one["outcome"] for one in desk.run("explain", "--subject", silent)] == ["not_opened"]
+    found = desk.run("explain", "--subject", told, "--limit", "4", "--since", "1h")
+    assert [one["position"] for one in found] == ["/".join(map(str, place)) for place in places[1:]]
+    assert [one["outcome"] for one in found] == ["notified", "duplicate", "rejected", "suppressed"]
+    assert {one["subject"] for one in found} == {told}
+    assert found[0]["holders"][0]["holder"] == f"user-of-{told}"
+    assert found[3]["holders"][0]["reason"] == "NOT_EFFECTIVE"
+    recent = desk.run("explain", "--since", "1h", "--limit", "1000")
+    assert {one["position"] for one in found} <= {one["position"] for one in recent}
+    assert desk.run("explain", "--subject", "bank:without-events", code=1) == []
+    assert desk.run("explain", "no-such-event", code=1)[0]["outcome"] == "unknown"
+
+
+def test_a_replay_gives_the_same_bytes_and_twice_the_same(desk: Desk) -> None:
+    subject = "bank:desk-2"
+    desk.send(
+        Record(BANK, subject, transaction(subject, "again", merchant_name="Shop 4111 1111 1111 1111")),
+        Record(BANK, subject, transaction(subject, "again-2", lifecycle_id="life", status="PENDING")),
+        Record(BANK, subject, transaction(subject, "again-3", lifecycle_id="life", amount_minor=-9_999)),
+    )
+    first = desk.run("replay", "--from", "1h")
+    assert first["notifications"] == len(notifications(desk.at))
+    assert (first["missing"], first["other"], first["digest"]) == (0, 0, first["delivered"])
+    assert desk.run("replay", "--dry-run")["digest"] == first["digest"]
+    originals, copies = (desk.at.read(topic) for topic in ("messenger-delivery", "notifier.replay"))
+    assert {(one.key(), one.value()) for one in originals} == {(one.key(), one.value()) for one in copies}
+    nothing = desk.run("replay", "--from", "2020-01-01", "--to", "2020-01-02", "--dry-run")
+    assert nothing["notifications"] == 0
+    desk.run("replay", "--into", "bank.transactions", code=1)
+
+
+def test_another_policy_is_compared_before_it_is_used(desk: Desk, tmp_path: Path) -> None:
+    subject = "bank:desk-2"
+    desk.send(
+        Record(BANK, subject, transaction(subject, "young")),
+        Record(BANK, subject, transaction(subject, "aged", occurred_at=now_ms() - 1)),
+    )
+    stricter, looser, broken_one = (
+        tmp_path / name for name in ("stricter.toml", "looser.toml", "broken.toml")
+    )
+    stricter.write_text("max_age_receipt_s = 1\nfuture_tolerance_s = 0\n")
+    looser.write_text("max_age_receipt_s = 999999\n")
+    broken_one.write_text("advertising = true\n")
+    assert desk.run("simulate", "--policy", str(looser))["more"] == {}
+    found = desk.run("simulate", "--policy", str(stricter), "--since", "1h")
+    assert not found["more"]
+    assert found["same"] + sum(found["less"].values()) == len(notifications(desk.at))
+    refused = notifier("simulate", "--policy", str(broken_one), "--kafka", desk.at.bootstrap)
+    assert (refused.returncode, "advertising is no part of the policy" in refused.stderr) == (4, True)

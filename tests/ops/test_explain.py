@@ -1,7 +1,7 @@
 import pytest
 
 from streams.core.codes import Fate, Kind, Reason
-from streams.ops.explain import MEANINGS, Position, _in_batch, as_json, in_words, parse_position
+from streams.ops.explain import MEANINGS, Position, as_json, in_batch, in_words, parse_position
 from streams.wire.codec import DecisionBatch, DecisionRow, InputRange, OffsetRun
 
 TOPIC = "bank.transactions"
@@ -61,7 +61,7 @@ def test_a_position_has_three_parts_and_anything_else_is_an_event_id(
 def test_a_decision_is_explained_by_its_rows(
     fate: Fate, reason: Reason | None, outcome: str, words: str
 ) -> None:
-    found = _in_batch(_batch(_row(4, fate, reason), _row(5, Fate.NOTIFY)), Position(TOPIC, 3, 4))
+    found = in_batch(_batch(_row(4, fate, reason), _row(5, Fate.NOTIFY)), Position(TOPIC, 3, 4))
     assert found.outcome == outcome
     assert found.rows == (_row(4, fate, reason),)
     assert words in in_words(found)
@@ -70,26 +70,26 @@ def test_a_decision_is_explained_by_its_rows(
 
 def test_the_records_outcome_is_the_strongest_that_a_holder_met() -> None:
     rows = (_row(4, Fate.SUPPRESS, Reason.REVOKED, "a"), _row(4, Fate.NOTIFY, None, "b"))
-    found = _in_batch(_batch(*rows), Position(TOPIC, 3, 4))
+    found = in_batch(_batch(*rows), Position(TOPIC, 3, 4))
     assert found.outcome == "notified"
     assert in_words(found).count("\n") == 2
 
 
 def test_an_event_in_a_run_without_consent_was_not_opened() -> None:
     for offset in (10, 12):
-        found = _in_batch(_batch(), Position(TOPIC, 3, offset))
+        found = in_batch(_batch(), Position(TOPIC, 3, offset))
         assert (found.outcome, found.event_id, found.rows) == ("not_opened", None, ())
         assert "never opened" in in_words(found)
-    assert _in_batch(_batch(), Position(TOPIC, 3, 13)).outcome == "absent"
+    assert in_batch(_batch(), Position(TOPIC, 3, 13)).outcome == "absent"
 
 
 def test_a_code_of_a_newer_version_is_shown_not_failed_on() -> None:
     row = _row(4, Fate.SUPPRESS, Reason.UNKNOWN)
-    assert "UNKNOWN" in in_words(_in_batch(_batch(row), Position(TOPIC, 3, 4)))
+    assert "UNKNOWN" in in_words(in_batch(_batch(row), Position(TOPIC, 3, 4)))
 
 
 def test_json_names_every_code() -> None:
-    found = _in_batch(_batch(_row(4, Fate.SUPPRESS, Reason.PURPOSE)), Position(TOPIC, 3, 4))
+    found = in_batch(_batch(_row(4, Fate.SUPPRESS, Reason.PURPOSE)), Position(TOPIC, 3, 4))
     assert as_json(found) == {
         "outcome": "suppressed",
         "position": "bank.transactions/3/4",
@@ -115,7 +115,7 @@ def test_json_names_every_code() -> None:
 
 
 def test_names_stand_in_the_place_of_the_pseudonyms_that_are_known() -> None:
-    found = _in_batch(_batch(_row(4, Fate.NOTIFY)._replace(subject="s")), Position(TOPIC, 3, 4))
+    found = in_batch(_batch(_row(4, Fate.NOTIFY)._replace(subject="s")), Position(TOPIC, 3, 4))
     named = found._replace(names={"u": "anna", "s": "bank:1"})
     assert "anna: told RECEIPT" in in_words(named)
     assert as_json(named)["subject"] == "bank:1"

@@ -1,0 +1,115 @@
+"""What another policy would have told: both decide the same records, and the difference is counted.
+
+Imports `rerun`, kafka and core. Read next: `streams/cli/simulate.py`.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from streams.core.codes import Kind
+from streams.errors import ConfigurationError
+from streams.kafka.policy_settings import policy_of
+from streams.kernel.batch_result import BatchResult
+from streams.ops.history import Span
+from streams.ops.rerun import partitions_of, rerun
+from streams.settings import Settings
+from streams.wire.codec import DecisionRow
+
+POLICY_FIELDS = (
+    "max_age_security_s",
+    "max_age_balance_s",
+    "max_age_receipt_s",
+    "max_age_shipping_s",
+    "future_tolerance_s",
+    "consent_profile",
+)
+SAMPLES = 5
+MAX_FILE_BYTES = 65_536
+
+
+@dataclass
+class Difference:
+    """What the new policy tells more (`more`) and less (`less`), by kind, with ids of some events.
+
+    `is_less_private`: it tells somebody of something that the old one did not.
+    """
+
+    batches: int = 0
+    same: int = 0
+    more: Counter[str] = field(default_factory=Counter)
+    less: Counter[str] = field(default_factory=Counter)
+    more_samples: list[str] = field(default_factory=list)
+    less_samples: list[str] = field(default_factory=list)
+
+    @property
+    def is_less_private(self) -> bool:
+        """Tell whether anybody is told anything more, without a new grant: the grants are the same."""
+        return bool(self.more)
+
+
+def with_policy(settings: Settings, path: Path) -> Settings:
+    """Return the settings with the policy of a file: TOML, names of settings without NOTIFIER_, lower case.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or names something that is no part of the policy.
+    """
+    try:
+        with path.open("rb") as file:
+            values: dict[str, Any] = tomllib.loads(file.read(MAX_FILE_BYTES).decode())
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}.") from error
+    strangers = sorted(set(values) - set(POLICY_FIELDS))
+    if strangers:
+        raise ConfigurationError(
+            f"{path}: {', '.join(strangers)} is no part of the policy, which is {', '.join(POLICY_FIELDS)}."
+        )
+    known = {item: getattr(settings, item) for item in settings.__slots__}
+    return Settings.from_env({}, **{**known, **{name: str(value) for name, value in values.items()}})
+
+
+async def difference(
+    old: Settings, new: Settings, span: Span, progress: Callable[[int, int], None] | None = None
+) -> Difference:
+    """Decide what was decided in a span with both policies, and count what differs.
+
+    Raises:
+        CheckFailedError: a topic is too short to decide again.
+    """
+    found = Difference()
+    partitions = await partitions_of(old)
+    policies = [policy_of(old), policy_of(new)]
+    for partition in range(partitions):
+        async for one in rerun(old, partition, partitions, policies):
+            if span.since_ms <= one.batch.decided_at <= span.until_ms:
+                found.batches += 1
+                _compare(found, *one.results)
+        if progress is not None:
+            progress(partition + 1, partitions)
+    return found
+
+
+def _compare(found: Difference, before: BatchResult, after: BatchResult) -> None:
+    told, tells = _told(before), _told(after)
+    found.same += len(told.keys() & tells.keys())
+    for one, other, counts, samples in (
+        (tells, told, found.more, found.more_samples),
+        (told, tells, found.less, found.less_samples),
+    ):
+        for place in one.keys() - other.keys():
+            row = one[place]
+            counts[Kind(row.kind or 0).name] += 1
+            if len(samples) < SAMPLES and row.event_id is not None:
+                samples.append(row.event_id)
+
+
+def _told(result: BatchResult) -> dict[tuple[str, int, str | None], DecisionRow]:
+    """Return who was told of which record; a notification with other content has another id."""
+    return {
+        (row.topic, row.offset, row.holder): row for row in result.rows if row.notification_id is not None
+    }

@@ -1,0 +1,173 @@
+"""Decides again what was decided: the same records, in the same batches, at the same times.
+
+From the topics alone: consent requests are folded up to where each batch had folded them, events are decided
+by the interpreted kernel at the batch's own time. What comes out is what went out, to the byte, if the policy
+is the same. Nothing is written. Imports `topic_reader`, kernel, kafka, wire and core. Read next: `replay.py`,
+`policy_diff.py`.
+"""
+
+import heapq
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import NamedTuple, Self
+
+from streams.core.policy import Policy
+from streams.core.pseudonyms import SALT_BYTES
+from streams.errors import CheckFailedError
+from streams.kafka.admin import require_topics
+from streams.kafka.partition_store import PartitionStore
+from streams.kernel.batch_result import BatchResult
+from streams.kernel.fold_batch import Secrets, fold_batches
+from streams.kernel.interpret import Interpreter
+from streams.kernel.record_batch import RecordBatch
+from streams.kernel.subjects import PlainSubjects
+from streams.ops.topic_reader import Record, TopicReader, open_reader
+from streams.settings import Settings
+from streams.wire.codec import DecisionBatch, PositionMarker, decode_decision_batch, encode_consent_state
+from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, EVENT_TOPICS
+
+_MARKER = PositionMarker("", 0, (), "", 0)
+
+
+class Rerun(NamedTuple):
+    """A batch as it was decided, and what each policy makes of it now, in the order of the policies."""
+
+    batch: DecisionBatch
+    results: tuple[BatchResult, ...]
+
+
+async def partitions_of(settings: Settings) -> int:
+    """Return how many partition numbers there are.
+
+    Raises:
+        TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
+    """
+    info = await require_topics(settings, [DECISIONS, CONSENT_REQUESTS, *EVENT_TOPICS])
+    return info.topics[DECISIONS].partitions
+
+
+async def rerun(
+    settings: Settings, partition: int, partitions: int, policies: Sequence[Policy]
+) -> AsyncIterator[Rerun]:
+    """Decide every batch of a partition number again, from its first, with each of `policies`.
+
+    Each policy has consents and memory of its own: what one tells changes what it tells later.
+
+    Raises:
+        CheckFailedError: something that was decided cannot be decided again; the text names the topic.
+    """
+    async with AsyncExitStack() as stack:
+        logs = {
+            topic: await _Log.of(
+                await stack.enter_async_context(open_reader(settings, [topic], [partition])), topic, partition
+            )
+            for topic in (DECISIONS, CONSENT_REQUESTS, *EVENT_TOPICS)
+        }
+        for topic in (DECISIONS, CONSENT_REQUESTS):
+            if logs[topic].first:
+                raise _short(topic, partition, logs[topic].first)
+        sides = [_Side(settings, partition, partitions, policy) for policy in policies]
+        reached = dict.fromkeys(EVENT_TOPICS, 0)
+        while (found := await logs[DECISIONS].next()) is not None:
+            batch = decode_decision_batch(found.value or b"")
+            requests = await logs[CONSENT_REQUESTS].up_to(batch.consent_next_offset)
+            events = []
+            for read in batch.inputs:
+                log = logs[read.topic]
+                if read.records and read.first_offset < log.first:
+                    raise _short(read.topic, partition, log.first)
+                if read.first_offset < reached[read.topic]:
+                    raise CheckFailedError(
+                        f"{read.topic}/{partition}: batches overlap at offset {read.first_offset}: they were "
+                        "decided at least once, and cannot be told apart."
+                    )
+                reached[read.topic] = read.next_offset
+                events.append(_batch(read.topic, partition, await log.up_to(read.next_offset)))
+            yield Rerun(batch, tuple(side.decide(requests, events, batch) for side in sides))
+
+
+class _Side:
+    """One policy's consents and memory."""
+
+    def __init__(self, settings: Settings, partition: int, partitions: int, policy: Policy) -> None:
+        self._store = PartitionStore(PlainSubjects())
+        self._policy = policy
+        self._partition, self._partitions = partition, partitions
+        self._kernel = Interpreter(
+            settings.app_id,
+            partition,
+            partitions,
+            policy,
+            replay=False,
+            max_value_bytes=settings.max_value_bytes,
+        )
+
+    def decide(
+        self, requests: Sequence[Record], events: Sequence[RecordBatch], batch: DecisionBatch
+    ) -> BatchResult:
+        if requests:
+            asked = _batch(CONSENT_REQUESTS, self._partition, requests)
+            secrets = Secrets(lambda: bytes(SALT_BYTES))  # no name of anybody comes out of here
+            folded = fold_batches([asked], self._store, self._partitions, self._policy, secrets)
+            self._store.merge_consents(
+                {
+                    key: None if state is None else encode_consent_state(state)
+                    for key, state in folded.changes.items()
+                },
+                0,
+            )
+        result = self._kernel.decide(events, self._store, batch.consent_next_offset, batch.decided_at)
+        self._store.merge_states(result.states, _MARKER, 0)
+        return result
+
+
+class _Log:
+    """One partition of one topic, read once from its start to the end that it has now."""
+
+    def __init__(self, reader: TopicReader, first: int) -> None:
+        self.first = first
+        self._records = reader.rest()
+        self._waiting: list[tuple[int, Record]] = []
+
+    @classmethod
+    async def of(cls, reader: TopicReader, topic: str, partition: int) -> Self:
+        """Return the log that a reader of one partition gives."""
+        return cls(reader, (await reader.bounds(topic, partition))[0])
+
+    async def next(self) -> Record | None:
+        """Return the next record, None at the end."""
+        if self._waiting:
+            return heapq.heappop(self._waiting)[1]
+        return await anext(self._records, None)
+
+    async def up_to(self, offset: int) -> list[Record]:
+        """Return the records below `offset` that were not returned yet."""
+        found = []
+        while (record := await self.next()) is not None:
+            if record.offset >= offset:
+                heapq.heappush(self._waiting, (record.offset, record))
+                break
+            found.append(record)
+        return found
+
+
+def _batch(topic: str, partition: int, records: Sequence[Record]) -> RecordBatch:
+    offsets = [one.offset for one in records]
+    return RecordBatch(
+        topic,
+        partition,
+        offsets,
+        [one.timestamp_ms for one in records],
+        [one.key for one in records],
+        [one.value for one in records],
+        [one.headers for one in records],
+        offsets[0] if offsets else 0,
+        offsets[-1] + 1 if offsets else 0,
+    )
+
+
+def _short(topic: str, partition: int, first: int) -> CheckFailedError:
+    return CheckFailedError(
+        f"{topic} is too short: partition {partition} begins at offset {first}, what was before is deleted, "
+        "and without it nothing can be decided as it was."
+    )
