@@ -1,8 +1,9 @@
 """`python -m verifier CHECK --kafka HOST:PORT --json`: prints what the topics show.
 
 `conservation` is the quick one, `invariants` decides everything again with a model of its own, `follow` is a
-reader to run beside a worker, whose notes `invariants --live` compares. Exit 0: nothing was found, 1:
-something was, 3: no Kafka. VERIFIER_KAFKA_OPTIONS may hold librdkafka's options as a JSON object.
+reader to run beside a worker, whose notes `invariants --live` compares; `watch` serves figures to Prometheus.
+Exit 0: nothing was found, 1: something was, 3: no Kafka. VERIFIER_KAFKA_OPTIONS may hold librdkafka's options
+as a JSON object.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from confluent_kafka import KafkaException
 
 from verifier.conservation import Conservation, Report
 from verifier.evidence import EVENT_TOPICS
+from verifier.export import export
 from verifier.follow import follow, read_notes
 from verifier.invariants import NAMES, SHOWN, Invariant, check
 from verifier.permission import permissions
@@ -79,6 +81,20 @@ def _invariants(options: argparse.Namespace) -> int:
     shown = {one.name: one.as_json() for one in found}
     sys.stdout.write(json.dumps(shown) + "\n" if options.json else table(found))
     return 1 if any(one.violations for one in found) else 0
+
+
+def _watch(options: argparse.Namespace) -> int:
+    """Serve what is found to Prometheus until SIGTERM or SIGINT."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def ready(port: int) -> None:
+        sys.stderr.write(f"verifier: live figures at http://127.0.0.1:{port}/metrics\n")
+        sys.stderr.flush()
+
+    export(options.kafka, options.port, options.canary_every, stop.is_set, ready, kafka_options())
+    return 0
 
 
 def _follow(options: argparse.Namespace) -> int:
@@ -150,7 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     following = checks.add_parser("follow", help="read what is told as it comes, until it is ended")
     following.add_argument("--out", type=Path, required=True, metavar="FILE", help="append notes here")
     following.set_defaults(run=_follow)
-    for one in (conservation, invariants, following):
+    watching = checks.add_parser("watch", help="serve figures of a running notifier to Prometheus")
+    watching.add_argument("--port", type=int, default=6067, help="of /metrics on loopback; 0: a free one")
+    watching.add_argument(
+        "--canary-every", type=float, metavar="SECONDS", help="send canaries of subjects without consent"
+    )
+    watching.set_defaults(run=_watch)
+    for one in (conservation, invariants, following, watching):
         one.add_argument("--kafka", required=True, metavar="HOST:PORT")
     return parser
 

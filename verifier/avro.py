@@ -210,3 +210,39 @@ class Reader:
             raise BrokenValueError("bytes left over")
         assert isinstance(value, dict)
         return value
+
+
+def encode(schema: Any, value: Any) -> bytes:
+    """Return a value's bytes by its schema (parsed JSON), for records of plain fields and unions with null.
+
+    Raises KeyError for a type outside the subset, or a field that is missing.
+    """
+    if isinstance(schema, list):
+        index = 0 if value is None else 1
+        return _long(index) + encode(schema[index], value)
+    match schema if isinstance(schema, str) else schema["type"]:
+        case "null":
+            return b""
+        case "boolean":
+            return bytes((bool(value),))
+        case "int" | "long":
+            return _long(value)
+        case "string":
+            data: bytes = value.encode()
+            return _long(len(data)) + data
+        case "enum":
+            symbols: list[str] = schema["symbols"]
+            return _long(symbols.index(value))
+        case "record":
+            return b"".join(encode(field["type"], value[field["name"]]) for field in schema["fields"])
+        case other:
+            raise KeyError(other)
+
+
+def _long(value: int) -> bytes:
+    rest = (value << 1) ^ (value >> 63)
+    found = bytearray()
+    while rest > 0x7F:
+        found.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes((*found, rest))

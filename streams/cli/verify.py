@@ -53,14 +53,31 @@ def verify(
             help="JSON list of pairs: from when to when, UTC ms, processes were stopped. Not counted for I5.",
         ),
     ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65_535,
+            help="With --follow: serve live figures at this port of loopback; 0: any.",
+        ),
+    ] = None,
+    canary_every: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="SECONDS", help="With --port: send events of nobody, look for them."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decide everything in the topics again with an independent model, and say what differs.
 
     For a run that has come to its end: producers have stopped, all is decided, and retention has deleted
     nothing yet. Reads every topic from its start: not for many millions. Exit code 1 if an invariant is
-    violated.
+    violated. With --follow --port it serves notifier_notifications_after_revocation_total,
+    notifier_revocation_to_silence_seconds and notifier_canary_leaks_total meanwhile.
     """
+    if port is not None and not follow:
+        raise ConfigurationError("--port goes with --follow: figures are live")
+    if canary_every is not None and port is None:
+        raise ConfigurationError("--canary-every goes with --port: leaks are counted there")
     files = {
         "--metrics": tuple(metrics or ()),
         "--canaries": (canaries,) if canaries else (),
@@ -75,7 +92,7 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="notifier-verify-") as folder:
         notes = Path(folder) / "notes"
         if follow:
-            _follow(settings, notes)
+            _follow(settings, notes, port, canary_every)
         arguments = ["--group", settings.app_id, "--guarantee", settings.guarantee, "--json"]
         arguments += ["--live", str(notes)] if follow else []
         for option, paths in files.items():
@@ -119,18 +136,26 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, OPTIONS_VARIABLE: json.dumps(options)}
 
 
-def _follow(settings: Settings, notes: Path) -> None:
-    """Run the reader until Ctrl-C; it reads to the end before it ends."""
+def _follow(settings: Settings, notes: Path, port: int | None, canary_every: float | None) -> None:
+    """Run the reader, and who serves live figures, until Ctrl-C; it reads to the end before it ends."""
     news("verify: reading along; Ctrl-C ends it and compares")
-    command = _command(settings, "follow", ["--out", str(notes)])
-    reader = subprocess.Popen(command, env=_environment(settings), start_new_session=True)
+    checks = [("follow", ["--out", str(notes)])]
+    if port is not None:
+        canaries = [] if canary_every is None else ["--canary-every", str(canary_every)]
+        checks.append(("watch", ["--port", str(port), *canaries]))
+    started = [
+        subprocess.Popen(_command(settings, *one), env=_environment(settings), start_new_session=True)
+        for one in checks
+    ]
     try:
-        code = reader.wait()
+        code = started[0].wait()
     except KeyboardInterrupt:
-        reader.terminate()
-        code = reader.wait(END_S)
+        for one in started:
+            one.terminate()
+        code = started[0].wait(END_S)
     finally:
-        reader.kill()
-        reader.wait()
+        for one in started:
+            one.kill()
+            one.wait()
     if code != 0:
         raise KafkaUnreachableError(f"the reader ended with exit code {code}")

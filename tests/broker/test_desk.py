@@ -1,11 +1,15 @@
 """Dead letters, receipts, exports and erasures, with a worker and the operator's keys."""
 
 import json
+import subprocess
+import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import Message
 
 from streams.wire.partition import partition_of
 from tests.harness.cluster import TREE, Cluster, cluster, eventually
@@ -14,6 +18,7 @@ from tests.harness.messages import (
     Record,
     decided_to,
     decode,
+    encode,
     fates,
     grant_all,
     headers_of,
@@ -231,3 +236,56 @@ def test_another_policy_is_compared_before_it_is_used(desk: Desk, tmp_path: Path
     assert found["same"] + sum(found["less"].values()) == len(notifications(desk.at))
     refused = notifier("simulate", "--policy", str(broken_one), "--kafka", desk.at.bootstrap)
     assert (refused.returncode, "advertising is no part of the policy" in refused.stderr) == (4, True)
+
+
+def test_a_live_checker_counts_what_comes_after_a_revocation_and_finds_its_canaries(desk: Desk) -> None:
+    subject, user = "bank:watched", "user-of-bank:watched"
+    command = [sys.executable, "-m", "verifier", "watch", "--port", "0", "--canary-every", "0.5"]
+    with subprocess.Popen(
+        [*command, "--kafka", desk.at.bootstrap], cwd=TREE, stderr=subprocess.PIPE, text=True
+    ) as checker:
+        try:
+            assert checker.stderr is not None
+            url = checker.stderr.readline().split()[-1]
+            grant_all(desk.at, [subject])
+            [source] = desk.send(Record(BANK, subject, transaction(subject, "before")))
+            [told] = [one for one in notifications(desk.at) if one["source_event_id"] == "before"]
+            sent(desk.at.producer(), [Record("consent.requests", subject, request(subject, "REVOKE", user))])
+            desk.send(Record(BANK, subject, transaction(subject, "after")))
+            eventually(
+                "it is silent", lambda: figure(url, "notifier_revocation_to_silence_seconds_count") == 1
+            )
+            assert figure(url, "notifier_notifications_after_revocation_total") == 0
+            assert figure(url, "notifier_canaries_total") >= 3
+            assert figure(url, 'notifier_canary_leaks_total{topic="messenger-delivery"}') == 0
+            forged = {
+                name: value for name, value in told.items() if name not in ("headers", "key", "appended_ms")
+            }
+            names = [event_id_of(message) for message in desk.at.read(BANK)]
+            marker = next(name.rpartition("-")[0] for name in names if name.startswith("canary-"))
+            producer = desk.at.producer()
+            headers = [("notifier.source", "/".join(map(str, source)).encode()), ("x", marker.encode())]
+            producer.produce("messenger-delivery", encode("notification", forged), user, headers=headers)
+            assert producer.flush(10) == 0
+            eventually(
+                "both are found", lambda: figure(url, "notifier_notifications_after_revocation_total") == 1
+            )
+            assert figure(url, 'notifier_canary_leaks_total{topic="messenger-delivery"}') == 1
+        finally:
+            checker.terminate()
+            assert checker.wait(20) == 0
+
+
+def event_id_of(message: Message) -> str:
+    """Return the event_id of a transaction, an empty one of a value that cannot be read."""
+    try:
+        return str(decode("bank_transaction", message.value() or b"")["event_id"])
+    except (AssertionError, ValueError, EOFError, IndexError):
+        return ""
+
+
+def figure(url: str, name: str) -> float:
+    """Return one figure of a page of Prometheus' format."""
+    with urllib.request.urlopen(url, timeout=5) as page:
+        lines = page.read().decode().splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[-1])

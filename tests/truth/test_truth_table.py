@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -135,7 +136,7 @@ def test_a_worker_says_what_the_table_says(tmp_path: Path) -> None:
             ]
             found = sent(producer, records)
             events += [Sent(case, wave, place) for case, place in zip(happened, found, strict=True)]
-            eventually("events are decided", lambda found=found: _all_decided(at, found))
+            eventually("events are decided", partial(_all_decided, at, found))
         assert worker.terminate() == 0
         answers = {
             (one["subject"], one["request_offset"]): one["reason"]
