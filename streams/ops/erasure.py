@@ -23,7 +23,11 @@ TOPIC_SETTINGS = (
     "message.timestamp.after.max.ms",
     "message.timestamp.type",
 )
-BROKER_SETTINGS = ("log.retention.check.interval.ms", "log.cleaner.backoff.ms")
+BROKER_SETTINGS = (
+    "log.retention.check.interval.ms",
+    "log.initial.task.delay.ms",
+    "log.cleaner.backoff.ms",
+)
 NEVER_MS = 2**53
 """Stands for no limit."""
 
@@ -45,6 +49,7 @@ async def removals(settings: Settings, now_ms: int) -> list[Removal]:
     topics = await topic_settings(settings, [topic.name for topic in TOPICS], TOPIC_SETTINGS)
     brokers = await broker_settings(settings, BROKER_SETTINGS)
     check_ms = max(brokers.get("log.retention.check.interval.ms", 300_000), 0)
+    check_ms += max(brokers.get("log.initial.task.delay.ms", 30_000), 0)  # a broker may have been restarted
     backoff_ms = max(brokers.get("log.cleaner.backoff.ms", 15_000), 0)
     return [
         removal(topic, topics.get(topic.name, {}), check_ms, backoff_ms, now_ms)

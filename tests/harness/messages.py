@@ -340,3 +340,8 @@ def wait_decided(cluster: Cluster, records: int, deadline_s: float = 60) -> dict
         pause_s=0.5,
     )
     return reasons(cluster)
+
+
+def decoded_all(cluster: Cluster, schema: str, topic: str) -> list[dict[str, Any]]:
+    """Return the fields of every record of a topic of one schema."""
+    return [decode(schema, message.value() or b"") for message in cluster.read(topic)]
