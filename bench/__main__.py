@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import consent_load, growth, guard, latency
+from bench import consent_load, explain_load, growth, guard, latency
 from bench.cluster import Cluster
 from bench.contender import Contender, Stage
 from bench.contenders import ALL
@@ -33,6 +33,7 @@ MIN_FULL_EVENTS = FULL.events
 SUBCOMMANDS = {
     consent_load.COMMAND: consent_load.run,
     latency.COMMAND: latency.run,
+    explain_load.COMMAND: explain_load.run,
     growth.COMMAND: growth.run,
     guard.COMMAND: guard.run,
 }
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     consent_load.add_parser(commands)
     latency.add_parser(commands)
+    explain_load.add_parser(commands)
     growth.add_parser(commands)
     guard.add_parser(commands)
     how = parser.add_mutually_exclusive_group()

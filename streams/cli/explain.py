@@ -3,20 +3,19 @@
 import asyncio
 import re
 import time
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from streams.cli.shared import JsonOption, KafkaOption, ProgressLine, answer, news, settings_of
 from streams.ops import explain as ops
+from streams.ops.decision_index import index_of
 from streams.ops.history import Span, of_span, of_subject
 from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-Explanations = Coroutine[Any, Any, list[ops.Explanation]]
 
 
 def explain(
@@ -40,6 +39,12 @@ def explain(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to then.", show_default="now")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")] = 100,
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index", help="Keep an index on this machine: the first time takes as long as reading all."
+        ),
+    ] = False,
     kafka: KafkaOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +67,7 @@ def explain(
     settings = settings_of(kafka)
     progress = ProgressLine("reading decisions")
     try:
-        found = asyncio.run(_found(settings, asked, subject, span_of(since, until), limit, progress))
+        found = asyncio.run(_found(settings, asked, subject, span_of(since, until), limit, index, progress))
     finally:
         progress.end()
     if not found:
@@ -72,19 +77,24 @@ def explain(
     raise typer.Exit(1 if all(one.outcome in ("unknown", "absent") for one in found) else 0)
 
 
-def _found(
+async def _found(
     settings: Settings,
     asked: str | None,
     subject: str | None,
     span: Span,
     limit: int,
+    index: bool,
     progress: ProgressLine,
-) -> Explanations:
-    if asked is not None:
-        return ops.explain(settings, asked, progress)
-    if subject is not None:
-        return of_subject(settings, subject, span, limit, progress)
-    return of_span(settings, span, limit, progress)
+) -> list[ops.Explanation]:
+    if asked is None:
+        if subject is None:
+            return await of_span(settings, span, limit, progress)
+        return await of_subject(settings, subject, span, limit, progress)
+    if not index:
+        return await ops.explain(settings, asked, progress)
+    with await index_of(settings) as known:
+        await known.catch_up(settings, progress)
+        return await ops.explain(settings, asked, progress, known)
 
 
 def span_of(since: str | None, until: str | None) -> Span:

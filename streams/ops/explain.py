@@ -16,10 +16,11 @@ from streams.core.codes import Fate, Kind, Reason
 from streams.errors import ConfigurationError
 from streams.kafka.admin import describe
 from streams.ops.consent_states import all_names, consent_values
+from streams.ops.decision_index import DecisionIndex
 from streams.ops.topic_reader import Progress, open_reader
 from streams.settings import Settings
 from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
-from streams.wire.topics import DECISIONS, EVENT_TOPICS
+from streams.wire.topics import CONSENT_STATE, DECISIONS, EVENT_TOPICS
 
 ID_HEADER = "ce_id"
 
@@ -96,10 +97,13 @@ def parse_position(text: str) -> Position | None:
     return Position(found[1], int(found[2]), int(found[3])) if found else None
 
 
-async def explain(settings: Settings, asked: str, progress: Progress | None = None) -> list[Explanation]:
+async def explain(
+    settings: Settings, asked: str, progress: Progress | None = None, index: DecisionIndex | None = None
+) -> list[Explanation]:
     """Return what became of each record with that event id, or of the record at TOPIC/PARTITION/OFFSET.
 
-    Reads the decision log from its start; for an id that it does not name, the events' `ce_id` headers too.
+    Reads the decision log from its start, or where `index`, which has caught up, says; for an id that it does
+    not name, the events' `ce_id` headers too.
 
     Raises:
         ConfigurationError: the position names a partition that does not exist.
@@ -107,12 +111,12 @@ async def explain(settings: Settings, asked: str, progress: Progress | None = No
     """
     position = parse_position(asked)
     if position is not None:
-        return await _named(settings, [await _explain_position(settings, position, progress)])
-    found = await _rows_of(settings, asked, progress)
+        return await _named(settings, [await _explain_position(settings, position, progress, index)], index)
+    found = await _rows_of(settings, asked, progress, index)
     if not found:
         positions = await _positions_with_id(settings, asked, progress)
-        found = [await _explain_position(settings, one, progress) for one in positions] or [_unknown(asked)]
-    return await _named(settings, found)
+        found = [await _explain_position(settings, one, progress, index) for one in positions]
+    return await _named(settings, found or [_unknown(asked)], index)
 
 
 def in_words(explanation: Explanation) -> str:
@@ -138,7 +142,9 @@ def as_json(explanation: Explanation) -> dict[str, Any]:
     }
 
 
-async def _named(settings: Settings, found: list[Explanation]) -> list[Explanation]:
+async def _named(
+    settings: Settings, found: list[Explanation], index: DecisionIndex | None
+) -> list[Explanation]:
     """Add the names behind the pseudonyms, as far as events and consents are still kept."""
     places = [one.position for one in found if one.rows and one.position is not None]
     subjects = set()
@@ -150,13 +156,35 @@ async def _named(settings: Settings, found: list[Explanation]) -> list[Explanati
                     subjects.add("" if record is None else (record.key or b"").decode("utf-8", "replace"))
     if not subjects - {""}:
         return found
-    names = all_names(await consent_values(settings, subjects - {""}))
+    names = all_names(await _consents(settings, subjects - {""}, index))
     return [one._replace(names=names) for one in found]
 
 
-async def _explain_position(settings: Settings, at: Position, progress: Progress | None) -> Explanation:
+async def _consents(settings: Settings, subjects: set[str], index: DecisionIndex | None) -> dict[str, bytes]:
+    if index is None:
+        return await consent_values(settings, subjects)
+    found = {}
+    for subject in subjects:
+        place = index.consent(subject)
+        if place is not None:
+            async with open_reader(settings, [CONSENT_STATE], [place[0]]) as reader:
+                record = await reader.record_at(CONSENT_STATE, *place)
+            if record is not None and record.value is not None:
+                found[subject] = record.value
+    return found
+
+
+async def _explain_position(
+    settings: Settings, at: Position, progress: Progress | None, index: DecisionIndex | None
+) -> Explanation:
     decided_before = 0
     async with open_reader(settings, [DECISIONS], [await _checked(settings, at)]) as reader:
+        if index is not None:
+            place = index.span(*at)
+            if place is None:
+                await reader.to_end()
+            else:
+                reader.to_offset(DECISIONS, at.partition, place)
         async for record in reader.rest(progress):
             batch = decode_decision_batch(record.value or b"")
             for read in batch.inputs:
@@ -216,18 +244,30 @@ async def _undecided(settings: Settings, at: Position, decided_before: int) -> E
     return Explanation("undecided", at, "It is not decided yet; a running worker decides it within seconds")
 
 
-async def _rows_of(settings: Settings, event_id: str, progress: Progress | None) -> list[Explanation]:
+async def _rows_of(
+    settings: Settings, event_id: str, progress: Progress | None, index: DecisionIndex | None
+) -> list[Explanation]:
     found: dict[Position, Explanation] = {}
+    if index is not None:
+        for partition, offset in index.events(event_id):
+            async with open_reader(settings, [DECISIONS], [partition]) as reader:
+                record = await reader.record_at(DECISIONS, partition, offset)
+            if record is not None:
+                _add_rows(found, event_id, decode_decision_batch(record.value or b""))
+        return list(found.values())
     async with open_reader(settings, [DECISIONS]) as reader:
         async for record in reader.rest(progress):
-            batch = decode_decision_batch(record.value or b"")
-            hits: dict[Position, list[DecisionRow]] = {}
-            for row in batch.decisions:
-                if row.event_id == event_id:
-                    hits.setdefault(Position(row.topic, batch.partition, row.offset), []).append(row)
-            for at, rows in hits.items():
-                found.setdefault(at, of_rows(tuple(rows), at, batch.decided_at))
+            _add_rows(found, event_id, decode_decision_batch(record.value or b""))
     return list(found.values())
+
+
+def _add_rows(found: dict[Position, Explanation], event_id: str, batch: DecisionBatch) -> None:
+    hits: dict[Position, list[DecisionRow]] = {}
+    for row in batch.decisions:
+        if row.event_id == event_id:
+            hits.setdefault(Position(row.topic, batch.partition, row.offset), []).append(row)
+    for at, rows in hits.items():
+        found.setdefault(at, of_rows(tuple(rows), at, batch.decided_at))
 
 
 async def _positions_with_id(settings: Settings, event_id: str, progress: Progress | None) -> list[Position]:

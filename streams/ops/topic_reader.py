@@ -46,6 +46,15 @@ class TopicReader:
         """Go on after the newest record of now."""
         await self._consumer.seek_to_end(*self._places)
 
+    def to_offset(self, topic: str, partition: int, offset: int) -> None:
+        """Go on with the record at an offset of a partition, or the next one there is."""
+        self._consumer.seek(TopicPartition(topic, partition), offset)
+
+    async def starts(self) -> dict[int, int]:
+        """Return the offset of the oldest record kept, by partition; for a reader of one topic."""
+        first: Mapping[Any, int] = await self._consumer.beginning_offsets(self._places)
+        return {place.partition: offset for place, offset in first.items()}
+
     async def to_time(self, at_ms: int) -> None:
         """Go on with the first record of each partition whose time is `at_ms` (UTC) or later."""
         found = await self._consumer.offsets_for_times(dict.fromkeys(self._places, at_ms))

@@ -289,3 +289,22 @@ def figure(url: str, name: str) -> float:
     with urllib.request.urlopen(url, timeout=5) as page:
         lines = page.read().decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[-1])
+
+
+def test_an_index_finds_what_reading_everything_finds(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFIER_HOME", str(tmp_path))
+    subject = "bank:desk-1"
+    [place] = desk.send(Record(BANK, subject, transaction(subject, "indexed")))
+    position = "/".join(map(str, place))
+    for asked in ("indexed", position):
+        assert desk.run("explain", asked, "--index") == desk.run("explain", asked)
+    desk.send(Record(BANK, subject, transaction(subject, "indexed later")))
+    assert desk.run("explain", "indexed later", "--index")[0]["holders"][0]["holder"] == f"user-of-{subject}"
+    assert desk.run("explain", "not indexed", "--index", code=1)[0]["outcome"] == "unknown"
+    assert desk.run("explain", f"{BANK}/0/999999", "--index", code=1)[0]["outcome"] == "absent"
+    files = b"".join(path.read_bytes() for path in (tmp_path / "index").iterdir())
+    assert not [
+        name for name in (b"indexed", subject.encode(), f"user-of-{subject}".encode()) if name in files
+    ]
