@@ -35,7 +35,6 @@ from streams.kafka.result_writes import Seal
 from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
 from streams.ops.health import OpsServer, Readiness
-from streams.ops.keys import read_key, seal
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS, TOPICS
@@ -123,6 +122,8 @@ def seal_of(settings: Settings) -> Seal | None:
     """
     if settings.dead_letter_key is None:
         return None
+    from streams.ops.keys import read_key, seal  # cryptography takes a tenth of a second to import
+
     return partial(seal, read_key("dead-letters", settings.dead_letter_key, is_private=False))
 
 
