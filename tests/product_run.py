@@ -46,7 +46,9 @@ class Memory:
     def state(self, key: bytes) -> SubjectState:
         return self.states.get(key, EMPTY_STATE)
 
-    def merge(self, changes: dict[bytes, ConsentState | None]) -> None:
+    def merge(self, changes: dict[bytes, ConsentState | None], forgotten: set[bytes]) -> None:
+        for key in forgotten:
+            self.states.pop(key, None)
         for key, state in changes.items():
             self.ready.pop(key, None)
             if state is None:
@@ -82,11 +84,11 @@ class ProductRun:
                     batch = _batch(
                         "consent.requests", partition, requests, [one.appended for one in requests]
                     )
-                    changes = fold_batches(
+                    folds = fold_batches(
                         [batch], memory, self._inputs.partitions, self._policy, self._secrets
-                    ).changes
-                    memory.merge(changes)
-                    for key, state in changes.items():
+                    )
+                    memory.merge(folds.changes, folds.forgotten)
+                    for key, state in folds.changes.items():
                         value = None if state is None else encode_consent_state(state)
                         self._found.keep_state(partition, key, value)
                 folded = planned["consent_next_offset"]

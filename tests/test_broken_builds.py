@@ -91,8 +91,8 @@ def test_a_broken_core_is_caught(patch: str, inputs: dict[str, Path], build: Bui
     assert differences(build(patch), inputs, tmp_path)
 
 
-def test_there_are_ten_broken_cores_of_one_line_each() -> None:
-    assert len(PATCHES) == 10
+def test_there_are_ten_or_more_broken_cores_of_one_line_each() -> None:
+    assert len(PATCHES) >= 10
     for path in PATCHES:
         lines = path.read_text(encoding="utf-8").splitlines()
         added = [line for line in lines if line.startswith("+") and not line.startswith("+++")]

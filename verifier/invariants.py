@@ -245,7 +245,7 @@ def endings(standing: Standing) -> Invariant:
 def states(recording: Recording, standing: Standing) -> Invariant:
     """I11: the changelog's last values against the fold of the requests that the group is past."""
     found, readers = Invariant("I11"), versions("consent_state")
-    salts = Counter(salt for known in recording.salts.values() for salt in known)
+    salts = Counter(salt for known in recording.salts.values() for salt in {one for _, one in known if one})
     found.violations += ["consent.state: subjects share a salt" for count in salts.values() if count > 1]
     for partition in range(recording.partitions):
         folded = Consents(partition, recording.partitions)

@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import Any
 
 from verifier.invariants import Invariant
+from verifier.model.pseudonyms import is_pseudonym
 from verifier.model.rules import Model, Record
 from verifier.recording import Recording, Sent
 
@@ -33,7 +34,19 @@ def permissions(recording: Recording) -> list[Invariant]:
                 model.fold(due.key, due.value, due.appended)
                 due = next(requests, None)
             _check(model, records.get(one.source), one, allowed, equal)
+    _check_names(recording, equal)
     return [allowed, equal]
+
+
+def _check_names(recording: Recording, equal: Invariant) -> None:
+    """Look for names of people in rows that must have pseudonyms; which they are is not said."""
+    for partition, batches in recording.batches.items():
+        for row in (row for batch in batches for row in batch["decisions"]):
+            equal.checked += 1
+            names = (row["holder"], row["subject"]) if "subject" in row else ()
+            if not all(name is None or is_pseudonym(name) for name in names):
+                place = f"{row['topic']}/{partition}/{row['offset']}"
+                equal.violations.append(f"{place}: holder or subject is no pseudonym")
 
 
 def _check(model: Model, record: Record | None, one: Sent, allowed: Invariant, equal: Invariant) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
 from verifier.evidence import EVENT_TOPICS
 from verifier.model.rules import Record
-from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics
+from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, MARK, Topics
 
 REQUESTS, STATES = "consent.requests", "consent.state"
 _STATES = versions("consent_state")
@@ -59,7 +59,8 @@ class Sent(NamedTuple):
 class Recording:
     """Everything a model needs to decide again, and everything that was decided.
 
-    `states` are the last consent states by partition and key, `salts` all that a key ever had, in order.
+    `states` are the last consent states by partition and key; `salts` are those of a key's states that are
+    kept, each with the offset of the request that made the state, in order.
     """
 
     partitions: int
@@ -69,19 +70,25 @@ class Recording:
     sent: list[Sent] = field(default_factory=list)
     dead_letters: list[dict[str, bytes]] = field(default_factory=list)
     states: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
-    salts: dict[bytes, list[bytes]] = field(default_factory=dict)
+    salts: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=dict)
 
     def keep_state(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take in one record of consent.state, in log order."""
         self.states.setdefault(partition, {})[key] = value
         try:
             schema_id, body = unframe(value or b"", tuple(_STATES))
-            salt = _STATES[schema_id].read(body).get("salt")
+            state = _STATES[schema_id].read(body)
         except BrokenValueError:
             return
-        known = self.salts.setdefault(key, [])
-        if salt is not None and salt not in known:
-            known.append(salt)
+        self.salts.setdefault(key, []).append((state["request_offset"], state.get("salt") or b""))
+
+    def salt_at(self, key: bytes, next_offset: int) -> bytes | None:
+        """Return the salt in force where requests below `next_offset` were folded.
+
+        None: the state of then is not kept any more. Empty: it had none, being of an earlier schema.
+        """
+        before = [salt for made_by, salt in self.salts.get(key, ()) if made_by < next_offset]
+        return before[-1] if before else None
 
 
 def digest_of(key: bytes, value: bytes) -> str:
@@ -129,7 +136,8 @@ def _outputs(topics: Topics, ids: dict[str, int], found: Recording) -> None:
         value, appended = message.value() or b"", message.timestamp()[1]
         found.sent.append(Sent(*place, key, notifications.read(body), _headers(message), value, appended))
     for message in topics.read(DEAD_LETTERS, list(topics.starts(DEAD_LETTERS))):
-        found.dead_letters.append(_headers(message))
+        headers = _headers(message)
+        found.dead_letters += [] if MARK in headers else [headers]
 
 
 def _headers(message: Any) -> dict[str, bytes]:

@@ -23,7 +23,7 @@ from streams.cli.consent_desk import (
 from streams.cli.shared import JsonOption, KafkaOption, ProgressLine, answer, news, settings_of
 from streams.core.codes import ConsentAction
 from streams.core.consent import ConsentRequest
-from streams.errors import CheckFailedError, ConfigurationError
+from streams.errors import CheckFailedError, ConfigurationError, NotifierError
 from streams.kafka.publish import wall_ms
 from streams.ops.erasure import erasure_receipt, removals
 from streams.ops.export import export
@@ -156,18 +156,31 @@ def erase(
     is done all the same.
     """
     settings = settings_of(kafka)
+    path = key or settings.receipt_key
+    private = None if path is None else read_key("receipts", path, is_private=True)
     request = request_of(ConsentAction.ERASE, subject, user)
     outcome = asyncio.run(submit(settings, request, waits=not no_wait))
-    path = key or settings.receipt_key
-    if path is None or outcome["outcome"] != "ACCEPTED":
-        if path is None:
+    if private is None or outcome["outcome"] != "ACCEPTED":
+        if private is None:
             news("No receipt: there is no key to sign it with (--key or NOTIFIER_RECEIPT_KEY).")
         _tell(outcome, no_wait, as_json)
         return
-    private = read_key("receipts", path, is_private=True)
-    removed = asyncio.run(removals(settings, wall_ms()))
+    try:
+        removed = asyncio.run(removals(settings, wall_ms()))
+        left = asyncio.run(current_state(settings, subject))
+    except NotifierError:
+        _tell(outcome, no_wait, as_json)
+        news("It is erased, but there is no receipt of it:")
+        raise
     receipt = erasure_receipt(
-        subject, user, outcome, removed, settings.controller, str(uuid.uuid4()), wall_ms()
+        subject,
+        user,
+        outcome,
+        removed,
+        settings.controller,
+        str(uuid.uuid4()),
+        wall_ms(),
+        is_shared=left is not None,
     )
     token = sign(private, ERASURE_TYPE, receipt)
     answer({**outcome, "receipt": receipt, "signed": token} if as_json else token)

@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,6 @@ from streams.errors import CheckFailedError
 from streams.ops import dead_letters as ops
 from streams.ops.explain import Position, parse_position
 from streams.ops.keys import read_key
-from streams.settings import Settings
 
 app = typer.Typer(help="List, open and send again what was refused.", no_args_is_help=True)
 
@@ -36,18 +34,18 @@ Places = Annotated[
 @app.command(name="list")
 def list_letters(reason: ReasonOption = None, kafka: KafkaOption = None, as_json: JsonOption = False) -> None:
     """List the dead letters that are kept: which record was refused, why and when. Never a key or a value."""
-    settings, wanted = settings_of(kafka), _reasons(reason)
+    settings, choice = settings_of(kafka), ops.Choice(reasons=_reasons(reason))
     progress = ProgressLine("reading dead letters")
     try:
         found = asyncio.run(ops.letters(settings, progress))
     finally:
         progress.end()
-    found = [letter for letter in found if not wanted or letter.reason in wanted]
+    found = [letter for letter in found if choice.takes(letter)]
     if as_json:
         answer([letter.as_json() for letter in found])
         return
     for letter in found:
-        marks = " [has a sealed value]" if letter.sealed is not None else ""
+        marks = " [has a sealed value]" if letter.has_value else ""
         marks += " [sent again]" if letter.is_replayed else ""
         answer(f"{_time(letter.appended_ms)} {letter.source} {letter.reason}: {letter.message}{marks}")
     news(f"{len(found)} dead letters.")
@@ -95,37 +93,22 @@ def replay(
 ) -> None:
     """Send refused records to their topics again, each once, where they are decided like any other.
 
-    Misrouted ones go to the right partition now. Nothing is sent twice, however often this runs. Exit code 1
-    if a record that was asked for by its position cannot be sent.
+    Misrouted ones go to the right partition now. Nothing is sent twice, however often this runs, and nothing
+    of a subject that nobody has a consent for. Exit code 1 if a record that was asked for by its position
+    cannot be sent.
     """
-    settings, wanted = settings_of(kafka), _reasons(reason)
+    settings, asked = settings_of(kafka), [_place(place) for place in places or []]
+    choice = ops.Choice(frozenset(asked), _reasons(reason))
     private = read_key("dead-letters", key, is_private=True) if key is not None else None
-    asked = [_place(place) for place in places or []]
-
-    def is_chosen(letter: ops.Letter) -> bool:
-        is_named = not asked or letter.at in asked or letter.source in asked
-        return is_named and (not wanted or letter.reason in wanted)
-
     progress = ProgressLine("reading refused records")
     try:
-        plans = asyncio.run(
-            _planned(settings, is_chosen, private, progress)
-            if dry_run
-            else ops.replay(settings, is_chosen, private, progress)
-        )
+        plans = asyncio.run((ops.plan if dry_run else ops.replay)(settings, choice, private, progress))
     finally:
         progress.end()
     missing = [at for at in asked if not any(at in (one.letter.at, one.letter.source) for one in plans)]
     _tell(plans, missing, dry_run=dry_run, as_json=as_json)
     if asked and (missing or any(one.refused for one in plans)):
         raise typer.Exit(1)
-
-
-async def _planned(
-    settings: Settings, is_chosen: Callable[[ops.Letter], bool], key: Any, progress: ProgressLine
-) -> list[ops.Plan]:
-    found = await ops.letters(settings)
-    return await ops.plan(settings, [letter for letter in found if is_chosen(letter)], key, progress)
 
 
 def _tell(plans: list[ops.Plan], missing: list[Position], *, dry_run: bool, as_json: bool) -> None:
@@ -142,8 +125,8 @@ def _tell(plans: list[ops.Plan], missing: list[Position], *, dry_run: bool, as_j
     news(f"{len(due)} {'would be sent' if dry_run else 'sent'} again, {len(refused)} not.")
 
 
-def _reasons(names: list[str] | None) -> set[str]:
-    wanted = {name.upper() for name in names or []}
+def _reasons(names: list[str] | None) -> frozenset[str]:
+    wanted = frozenset({name.upper() for name in names or []})
     for name in wanted - set(Reason.__members__):
         raise typer.BadParameter(f"{name!r} is no reason; see docs/rules.md.", param_hint="--reason")
     return wanted

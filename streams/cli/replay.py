@@ -36,8 +36,9 @@ def replay(
     """Make the notifications of a span again, byte for byte, into a topic of their own.
 
     Consents are folded and events decided again from the topics alone, in the batches and at the times of
-    notifier.decisions. Exit code 1 where a topic is too short for that, or something comes out otherwise
-    than what is still on messenger-delivery.
+    notifier.decisions. What was told to somebody whose consent was erased since is not written. Exit code 1
+    where a topic is too short for that, or something comes out otherwise than what is still on
+    messenger-delivery.
     """
     settings = settings_of(kafka)
     progress = ProgressLine("deciding again")
@@ -50,9 +51,12 @@ def replay(
         answer({**made._asdict(), "into": None if dry_run else into})
     else:
         where = "" if dry_run else f", written to {into}"
-        answer(f"{made.notifications} notifications, digest {made.digest}{where}")
+        answer(f"{made.notifications} notifications{where}")
+        if made.left_out:
+            answer(f"{made.left_out} left out: the person's consent is not kept any more")
+        answer(f"digest of all: {made.digest}")
         if made.delivered is not None:
-            answer(f"on messenger-delivery: digest {made.delivered}")
+            answer(f"on messenger-delivery: {made.delivered}")
     if made.missing or made.other:
         raise CheckFailedError(
             f"{made.missing} come out otherwise than on messenger-delivery, {made.other} are only there."
@@ -84,6 +88,7 @@ def simulate(
                 "batches": found.batches,
                 "same": found.same,
                 "more": dict(found.more),
+                "wider": dict(found.wider),
                 "less": dict(found.less),
                 "more_samples": found.more_samples,
                 "less_samples": found.less_samples,
@@ -100,5 +105,7 @@ def simulate(
                 answer(f"{sign}{count} {kind}")
             if samples:
                 answer(f"  events such as {', '.join(samples)}")
+        for kind, count in sorted(found.wider.items()):
+            answer(f"~{count} {kind} with more data")
     if found.is_less_private:
         raise CheckFailedError("The new policy tells people more than the old one, without a new grant.")

@@ -234,7 +234,7 @@ class PartitionOwner:
         states = self._writer.states(None, self._store, marker)
         started = monotonic()
         ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
-        self._store.merge_consents(encoded, ends.get((CONSENT_STATE, self.partition), 0))
+        self._store.merge_consents(encoded, result.forgotten, ends.get((CONSENT_STATE, self.partition), 0))
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._positions = positions
         self._tell_fold(result)

@@ -6,7 +6,7 @@ overlay and merges it after the commit. How subjects are kept is `kernel/subject
 kernel, wire and core. Read next: `restore.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from streams.core.consent import ConsentState
@@ -104,8 +104,15 @@ class PartitionStore:
         for subject, state in states.items():
             self.subjects.set_state(subject, state)
 
-    def merge_consents(self, changes: Mapping[bytes, bytes | None], position: int) -> None:
-        """Take in committed folds: encoded states by subject, None where the subject was deleted."""
+    def merge_consents(
+        self, changes: Mapping[bytes, bytes | None], forgotten: Collection[bytes], position: int
+    ) -> None:
+        """Take in committed folds: encoded states by subject, None where the subject was deleted.
+
+        `forgotten` were deleted meanwhile, also where a grant came after it: their memory goes first.
+        """
+        for key in forgotten:
+            self.subjects.put_consent(key, None)
         for key, value in changes.items():
             self._prepared.pop(key, None)
             self.subjects.put_consent(key, value)

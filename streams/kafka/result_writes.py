@@ -122,8 +122,8 @@ class ResultWriter:
         for key, state in result.changes.items():
             encoded[key] = None if state is None else encode_consent_state(state)
             writes.add(CONSENT_STATE, self._partition, key, encoded[key])
-            if state is None:
-                self._chunks(key, store.state(key), EMPTY_STATE, writes)
+        for key in sorted(result.forgotten):
+            self._chunks(key, store.state(key), EMPTY_STATE, writes)
         for key, answer in result.answers:
             writes.add(CONSENT_RESULTS, self._partition, key, encode_consent_result(answer))
         evidences = self._cluster.topics[CONSENT_EVIDENCE].partitions

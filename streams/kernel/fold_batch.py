@@ -42,10 +42,15 @@ class Secrets(NamedTuple):
 
 @dataclass(slots=True)
 class FoldResult:
-    """What a run of requests does; `changes` holds None where a subject was erased."""
+    """What a run of requests does; `changes` holds None where a subject was erased.
+
+    `forgotten` are the subjects that were deleted, also those that were granted anew after it: what is
+    remembered of them goes.
+    """
 
     next_offset: int
     changes: dict[bytes, ConsentState | None] = field(default_factory=dict)
+    forgotten: set[bytes] = field(default_factory=set)
     answers: list[tuple[bytes, ConsentResult]] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -119,13 +124,21 @@ def _fold_one(
         policy,
         fresh_salt,
     )
+    reason = RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason
     result.evidence.append(
         _evidence(
-            batch, index, subject, None if is_mismatch else request, outcome, secrets.evidence_key or salt
+            batch,
+            index,
+            subject,
+            None if is_mismatch else request,
+            outcome._replace(reason=reason),
+            secrets.evidence_key or salt,
         )
     )
     if outcome.state != known:
         result.changes[key] = outcome.state
+    if outcome.state is None and known is not None:
+        result.forgotten.add(key)
     result.answers.append(
         (
             key,
@@ -135,7 +148,7 @@ def _fold_one(
                 request.user_id if request is not None and not is_mismatch else None,
                 request.action if request is not None else ConsentAction.UNKNOWN,
                 outcome.outcome,
-                RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason,
+                reason,
                 outcome.version,
                 outcome.effective_at,
                 offset,

@@ -7,7 +7,8 @@ core. Read next: `streams/cli/dlq.py`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+import secrets
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from joserfc.jwk import OKPKey
 
 from streams.core.codes import ConsentAction, Reason
-from streams.core.pseudonyms import evidence_pseudonym
+from streams.core.pseudonyms import SALT_BYTES, evidence_pseudonym
 from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
 from streams.kafka.connection import client_options, our_errors
@@ -58,7 +59,7 @@ class Letter(NamedTuple):
     message: str
     appended_ms: int
     key: bytes | None
-    sealed: bytes | None
+    has_value: bool
     is_replayed: bool
 
     def as_json(self) -> dict[str, Any]:
@@ -69,9 +70,29 @@ class Letter(NamedTuple):
             "reason": self.reason,
             "message": self.message,
             "appended_at": self.appended_ms,
-            "has_value": self.sealed is not None,
+            "has_value": self.has_value,
             "replayed": self.is_replayed,
         }
+
+
+class Choice(NamedTuple):
+    """Which letters are meant: those at these positions, or about records there, and of these reasons.
+
+    An empty one means all.
+    """
+
+    positions: frozenset[Position] = frozenset()
+    reasons: frozenset[str] = frozenset()
+
+    def takes(self, letter: Letter) -> bool:
+        """Tell whether a letter is meant."""
+        return (not self.positions or self.names(letter)) and (
+            not self.reasons or letter.reason in self.reasons
+        )
+
+    def names(self, letter: Letter) -> bool:
+        """Tell whether a letter is asked for by position."""
+        return letter.at in self.positions or letter.source in self.positions
 
 
 class Original(NamedTuple):
@@ -133,46 +154,45 @@ async def opened(settings: Settings, letter: Letter, key: OKPKey, actor: str) ->
     Raises:
         CheckFailedError: the value was sealed for another key.
     """
-    if letter.sealed is None:
+    if not letter.has_value:
         return None
-    value = unseal(key, letter.sealed)
+    async with open_reader(settings, [DEAD_LETTERS], [letter.at.partition]) as reader:
+        record = await reader.record_at(*letter.at)
+    if record is None or record.value is None:
+        return None
+    value = unseal(key, record.value)
     await _leave_evidence(settings, letter, actor)
     return value
 
 
 async def plan(
-    settings: Settings,
-    chosen: Collection[Letter],
-    key: OKPKey | None,
-    progress: Progress | None = None,
+    settings: Settings, choice: Choice, key: OKPKey | None, progress: Progress | None = None
 ) -> list[Plan]:
-    """Return what sending these letters' records again would do.
+    """Return what sending the records of the chosen letters again would do, one plan for each record.
 
     Args:
         settings: where Kafka is.
-        chosen: the letters.
+        choice: which letters. What was sent again before, and refused again, is sent only if it is named.
         key: opens sealed values, for records that are not kept any more.
         progress: told how many of how many letters were looked at.
     """
+    chosen = {one.source: one for one in await letters(settings) if choice.takes(one)}
     by_place: dict[tuple[str, int], list[Letter]] = {}
-    for letter in chosen:
+    for letter in chosen.values():
         by_place.setdefault((letter.source.topic, letter.source.partition), []).append(letter)
-    plans, done = [], 0
-    for (topic, partition), group in by_place.items():
-        async with open_reader(settings, [topic], [partition]) as reader:
-            for letter in group:
-                plans.append(await _plan_one(reader, letter, key))
-                done += 1
-                if progress is not None:
-                    progress(done, len(chosen))
-    return plans
+    plans: list[Plan] = []
+    async with open_reader(settings, [DEAD_LETTERS]) as sealed:
+        for (topic, partition), group in by_place.items():
+            async with open_reader(settings, [topic], [partition]) as reader:
+                for letter in group:
+                    plans.append(await _plan_one(reader, sealed, letter, key, is_named=choice.names(letter)))
+                    if progress is not None:
+                        progress(len(plans), len(chosen))
+    return await _of_consenting(settings, plans)
 
 
 async def replay(
-    settings: Settings,
-    is_chosen: Callable[[Letter], bool],
-    key: OKPKey | None,
-    progress: Progress | None = None,
+    settings: Settings, choice: Choice, key: OKPKey | None, progress: Progress | None = None
 ) -> list[Plan]:
     """Send the records of the chosen letters again, and return what was planned and done.
 
@@ -180,9 +200,7 @@ async def replay(
     before we look at what is marked, so that no record is sent twice.
     """
     async with _sender(settings) as producer:
-        plans = await plan(
-            settings, [one for one in await letters(settings) if is_chosen(one)], key, progress
-        )
+        plans = await plan(settings, choice, key, progress)
         due = [(one.letter, one.original) for one in plans if one.original is not None]
         info = await require_topics(settings, {*(one.source.topic for one, _ in due), DEAD_LETTERS})
         for start in range(0, len(due), RECORDS_PER_TRANSACTION):
@@ -219,21 +237,46 @@ async def _sender(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
             await producer.stop()
 
 
-async def _plan_one(reader: TopicReader, letter: Letter, key: OKPKey | None) -> Plan:
+async def _of_consenting(settings: Settings, plans: list[Plan]) -> list[Plan]:
+    """Refuse the events of subjects that nobody has a consent for: they would only be stored once more."""
+    subjects = {
+        one.original.key.decode("utf-8", "replace"): one
+        for one in plans
+        if one.original is not None and one.letter.source.topic in EVENT_TOPICS
+    }
+    known = {subject.encode() for subject in await consent_values(settings, subjects)}
+    return [
+        Plan(one.letter, None, "nobody has a consent for its subject")
+        if one.original is not None
+        and one.letter.source.topic in EVENT_TOPICS
+        and one.original.key not in known
+        else one
+        for one in plans
+    ]
+
+
+async def _plan_one(
+    reader: TopicReader, sealed: TopicReader, letter: Letter, key: OKPKey | None, *, is_named: bool
+) -> Plan:
     if letter.is_replayed:
         return Plan(letter, None, "it was sent again already")
     if letter.reason in _NEVER:
         return Plan(letter, None, _NEVER[letter.reason])
     record = await reader.record_at(*letter.source)
+    if record is not None and REPLAY_HEADER in dict(record.headers) and not is_named:
+        return Plan(letter, None, "it was sent again before, and refused again: name it to send it once more")
     if record is not None and record.key and record.value is not None:
         original = Original(record.key, record.value, record.headers)
-    elif record is None and letter.key and letter.sealed is not None and key is not None:
-        original = Original(letter.key, unseal(key, letter.sealed), ())
     elif record is not None:
         return Plan(letter, None, "it has no key or no value")
+    elif letter.has_value and key is None:
+        why = "the record is not kept any more; its letter has the value, sealed: give the key"
+        return Plan(letter, None, why)
     else:
-        cure = "; its letter has the value, sealed: give the key" if letter.sealed is not None else ""
-        return Plan(letter, None, f"the record is not kept any more{cure}")
+        found = await sealed.record_at(*letter.at) if letter.has_value else None
+        if found is None or not found.key or found.value is None or key is None:
+            return Plan(letter, None, "the record is not kept any more")
+        original = Original(found.key, unseal(key, found.value), ())
     if letter.source.topic == CONSENT_REQUESTS and not _only_takes_back(original.value):
         return Plan(letter, None, "a grant is not sent again by others: ask who made it to make it anew")
     return Plan(letter, original, None)
@@ -248,7 +291,8 @@ async def _leave_evidence(settings: Settings, letter: Letter, actor: str) -> Non
     subject = (letter.key or b"").decode("utf-8", "replace")
     value = (await consent_values(settings, [subject])).get(subject)
     state = decode_consent_state(value) if value is not None else None
-    salt = (state.salt if state is not None else None) or b""
+    salt = state.salt if state is not None else None
+    salt = salt or secrets.token_bytes(SALT_BYTES)  # of nobody: a pseudonym that leads nowhere
     key = settings.evidence_key.encode() if settings.evidence_key is not None else salt
     who = evidence_pseudonym(key, "S", subject)
     evidence = Evidence(EvidenceKind.ACCESS, wall_ms(), who, None, str(letter.source), actor=actor)
@@ -280,6 +324,6 @@ def _letter(record: Record, source: Position, is_replayed: bool) -> Letter:
         headers.get("__streams.errors.message", b"").decode("utf-8", "replace"),
         record.timestamp_ms,
         record.key,
-        record.value,
+        record.value is not None,
         is_replayed,
     )

@@ -6,10 +6,12 @@ the time to fill it again. What retention has deleted leaves the index too. Impo
 Read next: `explain.py`.
 """
 
+import contextlib
 import hashlib
 import os
 import secrets
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Self
 
@@ -97,6 +99,13 @@ class DecisionIndex:
         ).fetchone()
         return found[0] if found is not None and offset < found[1] else None
 
+    def decided_before(self, topic: str, partition: int) -> int:
+        """Return the offset below which all that is indexed was decided, 0 for none."""
+        found = self._database.execute(
+            "SELECT MAX(next) FROM spans WHERE topic = ? AND partition = ?", (topic, partition)
+        ).fetchone()
+        return int(found[0] or 0)
+
     def consent(self, subject: str) -> tuple[int, int] | None:
         """Return partition and offset of a subject's last consent state, None if it has none."""
         row = self._database.execute(
@@ -170,9 +179,14 @@ async def index_of(settings: Settings) -> DecisionIndex:
 
 
 def _key_of(path: Path) -> bytes:
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-    except FileExistsError:
-        pass
-    return path.read_bytes()
+    """Return the key in a file, a new one if there is none; whoever comes second takes the first one's."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent) as whole:  # readable by its owner only
+            whole.write(secrets.token_bytes(KEY_BYTES))
+            whole.flush()
+            with contextlib.suppress(FileExistsError):
+                os.link(whole.name, path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise OSError(f"its key has {len(key)} bytes")
+    return key

@@ -7,12 +7,14 @@ compaction, as the cluster is set; here those settings become times. Pure but fo
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from streams.kafka.admin import broker_settings, topic_settings
+from streams.kafka.admin import broker_settings, describe, topic_settings
 from streams.ops.receipts import instant
+from streams.ops.replay import SIDE_TOPIC
 from streams.settings import Settings
-from streams.wire.topics import CONSENT_EVIDENCE, TOPICS, Topic
+from streams.wire.topics import CONSENT_EVIDENCE, DELIVERY, NOTIFIER_STATE, TOPIC_BY_NAME, TOPICS, Topic
 
 TOPIC_SETTINGS = (
     "retention.ms",
@@ -46,16 +48,15 @@ async def removals(settings: Settings, now_ms: int) -> list[Removal]:
     Raises:
         TopicError, KafkaUnreachableError, CredentialsError: see `admin.topic_settings`.
     """
-    topics = await topic_settings(settings, [topic.name for topic in TOPICS], TOPIC_SETTINGS)
+    there = [topic for topic in TOPICS if topic.name != CONSENT_EVIDENCE]
+    if SIDE_TOPIC in (await describe(settings)).topics:
+        there.append(replace(TOPIC_BY_NAME[DELIVERY], name=SIDE_TOPIC))
+    topics = await topic_settings(settings, [topic.name for topic in there], TOPIC_SETTINGS)
     brokers = await broker_settings(settings, BROKER_SETTINGS)
     check_ms = max(brokers.get("log.retention.check.interval.ms", 300_000), 0)
     check_ms += max(brokers.get("log.initial.task.delay.ms", 30_000), 0)  # a broker may have been restarted
     backoff_ms = max(brokers.get("log.cleaner.backoff.ms", 15_000), 0)
-    return [
-        removal(topic, topics.get(topic.name, {}), check_ms, backoff_ms, now_ms)
-        for topic in TOPICS
-        if topic.name != CONSENT_EVIDENCE
-    ]
+    return [removal(topic, topics.get(topic.name, {}), check_ms, backoff_ms, now_ms) for topic in there]
 
 
 def removal(topic: Topic, config: Mapping[str, str], check_ms: int, backoff_ms: int, now_ms: int) -> Removal:
@@ -88,28 +89,42 @@ def erasure_receipt(
     controller: str,
     receipt_id: str,
     now_ms: int,
+    *,
+    is_shared: bool,
 ) -> dict[str, Any]:
     """Return the receipt of an erasure that a worker accepted, as JSON values.
 
-    `outcome` is what `consent_desk.submit` returned.
+    `outcome` is what `consent_desk.submit` returned; `is_shared`: the subject has other holders still.
     """
+    at_once, memory = "consents, memory of what was told, and the salt of the pseudonyms, in every worker", []
+    if is_shared:
+        at_once = "the person's consents, and the salt of the pseudonyms, in every worker"
+        memory = [
+            {
+                "topic": NOTIFIER_STATE,
+                "what": "keyed or plain hashes of what was told, among those of the subject's other holders",
+            }
+        ]
     return {
         "receipt_metadata": {"receipt_id": receipt_id, "issued_at": instant(now_ms)},
         "controller": controller,
         "erased": {"subject": subject, "user_id": user_id, "request": outcome["position"]},
-        "at_once": "consents, memory of what was told, and the salt of the pseudonyms, in every worker",
+        "at_once": at_once,
         "topics": [
             {
                 "topic": one.topic,
                 "removed_by": one.by,
-                "latest": instant(one.latest_ms) if one.latest_ms < NEVER_MS else None,
+                "latest": instant(one.latest_ms),
             }
             for one in removed
         ],
-        "kept": {
-            "topic": CONSENT_EVIDENCE,
-            "what": "pseudonyms, versions and times of consent requests, which law requires",
-        },
+        "kept": [
+            {
+                "topic": CONSENT_EVIDENCE,
+                "what": "pseudonyms, versions and times of consent requests, which law requires",
+            },
+            *memory,
+        ],
     }
 
 

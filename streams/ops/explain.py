@@ -181,6 +181,7 @@ async def _explain_position(
     async with open_reader(settings, [DECISIONS], [await _checked(settings, at)]) as reader:
         if index is not None:
             place = index.span(*at)
+            decided_before = index.decided_before(at.topic, at.partition)
             if place is None:
                 await reader.to_end()
             else:

@@ -40,7 +40,9 @@ async def export(
 ) -> dict[str, Any]:
     """Return what is kept of a person and a subject, as JSON values.
 
-    What was decided before an erasure is not in it: nobody can tell any more whom it was about.
+    What was decided before an erasure is not in it: nobody can tell any more whom it was about. What concerns
+    the subject and nobody of its holders, as a value that nobody can read, is in it from the person's first
+    consent that is kept on.
 
     Args:
         settings: where Kafka is.
@@ -57,20 +59,32 @@ async def export(
     if state is not None:
         state = state._replace(holders=tuple(one for one in state.holders if one.user_id == user_id))
     salt = None if state is None else state.salt
-    rows = await _decided(settings, subject, user_id, salt, progress)
+    since = _since(state)
+    rows = await _decided(settings, subject, user_id, salt, since, progress)
     told = {row.notification_id for _, row in rows if row.notification_id is not None}
     return {
         "subject": subject,
         "user_id": user_id,
         "consents": None if state is None else consent_json(state)["holders"],
-        "evidence": await _evidence(settings, subject, user_id, salt),
+        "evidence": await _evidence(settings, subject, user_id, salt, since),
         "decisions": [_row_json(at, row) for at, row in rows],
         "sent": await _sent(settings, user_id, told),
     }
 
 
+def _since(state: ConsentState | None) -> int | None:
+    """Return from when on the holders that are left have a consent, None without any."""
+    starts = [version.effective_at for one in state.holders for version in one.versions] if state else []
+    return min(starts, default=None)
+
+
 async def _decided(
-    settings: Settings, subject: str, user_id: str, salt: bytes | None, progress: Progress | None
+    settings: Settings,
+    subject: str,
+    user_id: str,
+    salt: bytes | None,
+    since: int | None,
+    progress: Progress | None,
 ) -> list[tuple[int, DecisionRow]]:
     own, person = subject_pseudonym(salt, subject), user_pseudonym(salt, user_id)
     found = []
@@ -80,9 +94,13 @@ async def _decided(
             found += [
                 (batch.decided_at, row)
                 for row in batch.decisions
-                if row.subject == own and row.holder in (person, None)
+                if row.subject == own and _is_theirs(row.holder, person, batch.decided_at, since)
             ]
     return found
+
+
+def _is_theirs(holder: str | None, person: str, at_ms: int, since: int | None) -> bool:
+    return holder == person or (holder is None and since is not None and at_ms >= since)
 
 
 async def _sent(settings: Settings, user_id: str, ids: set[str]) -> list[Told]:
@@ -97,7 +115,7 @@ async def _sent(settings: Settings, user_id: str, ids: set[str]) -> list[Told]:
 
 
 async def _evidence(
-    settings: Settings, subject: str, user_id: str, salt: bytes | None
+    settings: Settings, subject: str, user_id: str, salt: bytes | None, since: int | None
 ) -> list[dict[str, Any]]:
     key = settings.evidence_key.encode() if settings.evidence_key is not None else salt or b""
     own, person = (evidence_pseudonym(key, letter, name) for letter, name in (("S", subject), ("U", user_id)))
@@ -108,7 +126,7 @@ async def _evidence(
         async for record in log.rest():
             if record.key == own.encode() and record.value is not None:
                 one = decode_evidence(record.value)
-                found += [one] if one.user in (person, None) else []
+                found += [one] if _is_theirs(one.user, person, one.happened_at, since) else []
     return [
         {
             name: text

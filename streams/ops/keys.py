@@ -57,6 +57,9 @@ def create_keys(use: KeyUse, folder: Path) -> KeyFiles:
     made = OKPKey.generate_key(recipe.curve, {"alg": recipe.alg, "use": recipe.use})
     key_id = made.thumbprint()
     files = KeyFiles(folder / f"{use}.private.json", folder / f"{use}.public.json", key_id)
+    taken = next((path for path in (files.private, files.public) if path.exists()), None)
+    if taken is not None:
+        raise ConfigurationError(f"{taken} is there already; keys are never overwritten.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, is_private, mode in ((files.private, True, 0o600), (files.public, False, 0o644)):
@@ -90,6 +93,11 @@ def read_key(use: KeyUse, path: Path, *, is_private: bool) -> OKPKey:
         raise ConfigurationError(f"{path} holds no key for {use}, which are of {recipe.curve}; {cure}.")
     if is_private and not key.is_private:
         raise ConfigurationError(f"{path} holds the public key; this needs the private one.")
+    if use == "dead-letters":
+        try:
+            seal(key, b"")
+        except (JoseError, ValueError, TypeError) as error:
+            raise ConfigurationError(f"{path} holds a key that cannot seal; {cure}.") from error
     return key
 
 

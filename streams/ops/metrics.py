@@ -125,7 +125,7 @@ TABLE: tuple[MetricSpec, ...] = (
         "notifier_dead_letters_total",
         "counter",
         ("reason",),
-        "Records put on notifier.dead-letters, without their values.",
+        "Records put on notifier.dead-letters.",
     ),
     MetricSpec(
         "notifier_dead_letter_ratio",

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streams.core.codes import Kind
+from streams.core.codes import DetailLevel, Kind
 from streams.errors import ConfigurationError
 from streams.kafka.policy_settings import policy_of
 from streams.kernel.batch_result import BatchResult
 from streams.ops.history import Span
 from streams.ops.rerun import partitions_of, rerun
 from streams.settings import Settings
-from streams.wire.codec import DecisionRow
+from streams.wire.codec import DecisionRow, decode_notification
+from streams.wire.schemas import our_schemas
 
 POLICY_FIELDS = (
     "max_age_security_s",
@@ -27,6 +28,11 @@ POLICY_FIELDS = (
     "future_tolerance_s",
     "consent_profile",
 )
+DETAIL_FIELDS = tuple(
+    field["name"]
+    for field in our_schemas().current("notification").avro["fields"]
+    if field["min_detail"] != DetailLevel.ACTIVITY_ONLY.name
+)
 SAMPLES = 5
 MAX_FILE_BYTES = 65_536
 
@@ -35,12 +41,14 @@ MAX_FILE_BYTES = 65_536
 class Difference:
     """What the new policy tells more (`more`) and less (`less`), by kind, with ids of some events.
 
-    `is_less_private`: it tells somebody of something that the old one did not.
+    `wider` counts what both tell, the new one with a field of the data that the old one left out or that is
+    another; `is_less_private`: there is anything of `more` or `wider`.
     """
 
     batches: int = 0
     same: int = 0
     more: Counter[str] = field(default_factory=Counter)
+    wider: Counter[str] = field(default_factory=Counter)
     less: Counter[str] = field(default_factory=Counter)
     more_samples: list[str] = field(default_factory=list)
     less_samples: list[str] = field(default_factory=list)
@@ -48,7 +56,7 @@ class Difference:
     @property
     def is_less_private(self) -> bool:
         """Tell whether anybody is told anything more, without a new grant: the grants are the same."""
-        return bool(self.more)
+        return bool(self.more or self.wider)
 
 
 def with_policy(settings: Settings, path: Path) -> Settings:
@@ -96,7 +104,12 @@ async def difference(
 
 def _compare(found: Difference, before: BatchResult, after: BatchResult) -> None:
     told, tells = _told(before), _told(after)
-    found.same += len(told.keys() & tells.keys())
+    shown, shows = _shown(before), _shown(after)
+    for place in told.keys() & tells.keys():
+        old, new = shown.get(told[place].notification_id, {}), shows.get(tells[place].notification_id, {})
+        found.same += 1
+        if any(value is not None and old.get(name) != value for name, value in new.items()):
+            found.wider[Kind(tells[place].kind or 0).name] += 1
     for one, other, counts, samples in (
         (tells, told, found.more, found.more_samples),
         (told, tells, found.less, found.less_samples),
@@ -106,6 +119,15 @@ def _compare(found: Difference, before: BatchResult, after: BatchResult) -> None
             counts[Kind(row.kind or 0).name] += 1
             if len(samples) < SAMPLES and row.event_id is not None:
                 samples.append(row.event_id)
+
+
+def _shown(result: BatchResult) -> dict[str | None, dict[str, Any]]:
+    """Return what each notification shows of the data that needs a level of detail, by its id."""
+    found: dict[str | None, dict[str, Any]] = {}
+    for output in result.outputs:
+        told = decode_notification(output.value)
+        found[told.notification_id] = {name: getattr(told, name) for name in DETAIL_FIELDS}
+    return found
 
 
 def _told(result: BatchResult) -> dict[tuple[str, int, str | None], DecisionRow]:

@@ -15,6 +15,8 @@ from streams.errors import CheckFailedError
 from streams.wire.schemas import our_schemas
 
 SCHEMA_VERSION = "ISO/IEC TS 27560:2023"
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 RECEIPT_TYPE, ERASURE_TYPE = "consent-receipt+jws", "erasure-receipt+jws"
 PURPOSES = {
     Purpose.BALANCE: "Tell the person the balance of the account.",
@@ -114,7 +116,9 @@ def _events(holder: Holder) -> Iterator[dict[str, Any]]:
         }
 
 
-def instant(at_ms: int) -> str:
-    """Return UTC milliseconds as RFC 3339. Raises ValueError after the year 9999."""
+def instant(at_ms: int) -> str | None:
+    """Return UTC milliseconds as RFC 3339, None after the year 9999, which stands for no end."""
+    if at_ms > LAST_MS:
+        return None
     text = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

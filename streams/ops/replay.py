@@ -4,7 +4,9 @@ Imports `rerun`, kafka and wire. Read next: `streams/cli/replay.py`.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from streams.errors import CheckFailedError
@@ -12,10 +14,13 @@ from streams.kafka.admin import create_topic, describe
 from streams.kafka.policy_settings import policy_of
 from streams.kafka.publish import Publisher
 from streams.kernel.batch_result import Output
+from streams.ops.consent_states import consent_values
+from streams.ops.explain import parse_position
 from streams.ops.history import Span
-from streams.ops.rerun import partitions_of, rerun
+from streams.ops.rerun import Rerun, partitions_of, rerun
 from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
+from streams.wire.codec import decode_consent_state
 from streams.wire.topics import DELIVERY, TOPIC_BY_NAME
 
 SIDE_TOPIC = "notifier.replay"
@@ -25,16 +30,35 @@ SOURCE_HEADER = "notifier.source"
 class Replayed(NamedTuple):
     """What a replay made.
 
-    `digest` is that of all records, whatever their order over partitions; `delivered` that of the
-    notifications that are still on messenger-delivery of the same events, None if none is; `missing` and
-    `other` count what is on one side only, of events whose notifications are still there.
+    `notifications` were written, or would be; `left_out` were not, as the person's consent is not kept any
+    more: what was erased is not made again. `digest` is that of all of both, whatever their order over
+    partitions; `delivered` that of the notifications of the same events that are on messenger-delivery, None
+    if none is. `missing` and `other` count what is on one side only; where retention has deleted from
+    messenger-delivery, `missing` is of those events only of which something is still there.
     """
 
     notifications: int
+    left_out: int
     digest: str
     delivered: str | None
     missing: int
     other: int
+
+
+class _Made(NamedTuple):
+    """A notification that was made again, of which subject."""
+
+    subject: str
+    output: Output
+
+
+class _Range(NamedTuple):
+    """Offsets of one topic and partition that a batch decided."""
+
+    topic: str
+    partition: int
+    first: int
+    end: int
 
 
 async def replay(
@@ -49,29 +73,63 @@ async def replay(
         progress: told how many partition numbers of how many are done.
 
     Raises:
-        CheckFailedError: a topic is too short, or another policy decided.
-        ConfigurationError: `into` is one of our own topics.
+        CheckFailedError: a topic is too short, another policy decided, or `into` is one of our own topics.
     """
     if into in TOPIC_BY_NAME:
         raise CheckFailedError(f"{into} is one of the notifier's own topics; name another.")
     policy = policy_of(settings)
     partitions = await partitions_of(settings)
-    made: list[Output] = []
+    made: list[_Made] = []
+    ranges: list[_Range] = []
     for partition in range(partitions):
         async for one in rerun(settings, partition, partitions, [policy]):
-            if not span.since_ms <= one.batch.decided_at <= span.until_ms:
-                continue
             if one.batch.policy_version != policy.version:
                 raise CheckFailedError(
                     f"Partition {partition} was decided by policy {one.batch.policy_version}, these settings "
-                    f"are {policy.version}: use those of then."
+                    f"are {policy.version}: use those of then. What was decided before the span counts too: "
+                    "what is remembered comes from it."
                 )
-            made += one.results[0].outputs
+            if span.since_ms <= one.batch.decided_at <= span.until_ms:
+                made += _made(one)
+                ranges += (
+                    _Range(read.topic, partition, read.first_offset, read.next_offset)
+                    for read in one.batch.inputs
+                )
         if progress is not None:
             progress(partition + 1, partitions)
+    kept = await _kept(settings, made)
     if into is not None:
-        await _write(settings, into, made)
-    return await _compared(settings, made)
+        await _write(settings, into, kept)
+    return await _compared(settings, [one.output for one in made], len(kept), sorted(ranges))
+
+
+def _made(one: Rerun) -> Iterator[_Made]:
+    outputs = one.results[0].outputs
+    if outputs:
+        keys = {
+            f"{batch.topic}/{batch.partition}/{batch.offset(index)}".encode(): key or b""
+            for batch in one.events
+            for index, key in enumerate(batch.keys)
+        }
+        for output in outputs:
+            yield _Made(keys[_source(output)].decode("utf-8", "replace"), output)
+
+
+def _source(output: Output) -> bytes:
+    return dict(output.headers)[SOURCE_HEADER] or b""
+
+
+async def _kept(settings: Settings, made: list[_Made]) -> list[Output]:
+    """Return the notifications of people whose consent is still kept, in force or not."""
+    values = await consent_values(settings, {one.subject for one in made})
+    states = {subject: decode_consent_state(value) for subject, value in values.items()}
+    people = {
+        (subject, holder.user_id.encode())
+        for subject, state in states.items()
+        if state is not None
+        for holder in state.holders
+    }
+    return [one.output for one in made if (one.subject, one.output.key) in people]
 
 
 async def _write(settings: Settings, into: str, made: Iterable[Output]) -> None:
@@ -82,25 +140,36 @@ async def _write(settings: Settings, into: str, made: Iterable[Output]) -> None:
             await publisher.send_bytes(into, output.key, output.value, tuple(output.headers))
 
 
-async def _compared(settings: Settings, made: list[Output]) -> Replayed:
-    ours = {_digest(one.key, one.value, one.headers): dict(one.headers)[SOURCE_HEADER] for one in made}
+async def _compared(settings: Settings, made: list[Output], kept: int, ranges: list[_Range]) -> Replayed:
+    ours = {_digest(one.key, one.value, one.headers): _source(one) for one in made}
     theirs: dict[bytes, bytes] = {}
     async with open_reader(settings, [DELIVERY]) as reader:
+        is_whole = not any((await reader.starts()).values())
         async for record in reader.rest():
             source = dict(record.headers).get(SOURCE_HEADER)
-            if source is not None:
-                headers = list(record.headers)
-                theirs[_digest(record.key or b"", record.value or b"", headers)] = source
-    sources = set(ours.values())
-    kept = {digest: source for digest, source in theirs.items() if source in sources}
-    comparable = {digest for digest, source in ours.items() if source in set(theirs.values())}
+            if source is not None and _is_within(source, ranges):
+                theirs[_digest(record.key or b"", record.value or b"", record.headers)] = source
+    there = set(theirs.values())
+    due = {digest for digest, source in ours.items() if is_whole or source in there}
     return Replayed(
-        len(made),
+        kept,
+        len(made) - kept,
         _total(ours),
-        _total(kept) if kept else None,
-        len(comparable - kept.keys()),
-        len(kept.keys() - ours.keys()),
+        _total(theirs) if theirs else None,
+        len(due - theirs.keys()),
+        len(theirs.keys() - ours.keys()),
     )
+
+
+def _is_within(source: bytes, ranges: list[_Range]) -> bool:
+    at = parse_position(source.decode("utf-8", "replace"))
+    if at is None:
+        return False
+    index = bisect_right(ranges, (at.topic, at.partition, at.offset, math.inf)) - 1
+    if index < 0:
+        return False
+    found = ranges[index]
+    return found[:2] == at[:2] and at.offset < found.end
 
 
 def _digest(key: bytes, value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> bytes:

@@ -30,9 +30,10 @@ _MARKER = PositionMarker("", 0, (), "", 0)
 
 
 class Rerun(NamedTuple):
-    """A batch as it was decided, and what each policy makes of it now, in the order of the policies."""
+    """A batch as it was decided, its events, and what each policy makes of it now, in their order."""
 
     batch: DecisionBatch
+    events: tuple[RecordBatch, ...]
     results: tuple[BatchResult, ...]
 
 
@@ -83,7 +84,7 @@ async def rerun(
                     )
                 reached[read.topic] = read.next_offset
                 events.append(_batch(read.topic, partition, await log.up_to(read.next_offset)))
-            yield Rerun(batch, tuple(side.decide(requests, events, batch) for side in sides))
+            yield Rerun(batch, tuple(events), tuple(side.decide(requests, events, batch) for side in sides))
 
 
 class _Side:
@@ -114,6 +115,7 @@ class _Side:
                     key: None if state is None else encode_consent_state(state)
                     for key, state in folded.changes.items()
                 },
+                folded.forgotten,
                 0,
             )
         result = self._kernel.decide(events, self._store, batch.consent_next_offset, batch.decided_at)

@@ -97,24 +97,30 @@ class TopicReader:
 
     async def next(self, wait_ms: int = FETCH_WAIT_MS) -> list[Record]:
         """Return what has come, in the order of time, then position; empty after `wait_ms` without any."""
+        return sorted(await self._fetched(wait_ms), key=lambda record: (record.timestamp_ms, *record[:3]))
+
+    async def _fetched(self, wait_ms: int = FETCH_WAIT_MS) -> list[Record]:
+        """Return what has come, each partition in the order of offsets."""
         fetched: Mapping[Any, Iterable[Any]] = await self._consumer.getmany(timeout_ms=wait_ms)
-        records = [
+        return [
             Record(
                 one.topic, one.partition, one.offset, one.timestamp, one.key, one.value, tuple(one.headers)
             )
             for part in fetched.values()
             for one in part
         ]
-        return sorted(records, key=lambda record: (record.timestamp_ms, *record[:3]))
 
     async def rest(self, progress: Progress | None = None) -> AsyncIterator[Record]:
-        """Yield what there is from here to the end of now; records that come meanwhile are left out."""
+        """Yield what there is from here to the end of now; records that come meanwhile are left out.
+
+        Each partition comes in the order of its offsets, whatever its records say of their time.
+        """
         last: Mapping[Any, int] = await self._consumer.end_offsets(self._places)
         start = {place: await self._consumer.position(place) for place in self._places}
         total = sum(max(0, last[place] - start[place]) for place in self._places)
         done = 0
         while done < total:
-            for record in await self.next():
+            for record in await self._fetched():
                 if record.offset < last[TopicPartition(record.topic, record.partition)]:
                     yield record
             # The position also passes what has no record: transaction marks, aborted records, compacted ones.

@@ -132,6 +132,26 @@ def test_a_misrouted_record_is_sent_again_once_to_where_it_belongs(desk: Desk) -
     assert [one.partition() for one in replayed] == [partition_of(subject.encode(), 4)]
 
 
+def test_what_is_refused_again_or_of_nobody_is_not_sent_again_unless_it_is_named(desk: Desk) -> None:
+    known, erased = "bank:desk-2", "bank:desk-6"
+    grant_all(desk.at, [erased])
+    places = desk.send(
+        Record(BANK, known, broken(known, "twice")), Record(BANK, erased, broken(erased, "nobody"))
+    )
+    first, nobody = ("/".join(map(str, place)) for place in places)
+    desk.run("consent", "erase", erased)
+    left = desk.run("dlq", "replay", nobody, code=1)["not_sent"]
+    assert left == {nobody: "nobody has a consent for its subject"}
+    assert desk.run("dlq", "replay", first)["sent"] == [first]
+    [again] = [one for one in desk.at.read(BANK) if headers_of(one).get("notifier.replay-of") == first]
+    second = f"{BANK}/{again.partition()}/{again.offset()}"
+    eventually("it is refused again", lambda: second in {one["source"] for one in desk.run("dlq", "list")})
+    planned = desk.run("dlq", "replay", "--reason", "UNDECODABLE")
+    assert second not in planned["sent"]
+    assert "name it" in planned["not_sent"][second]
+    assert desk.run("dlq", "replay", second, "--dry-run")["due"] == [second]
+
+
 def test_a_grant_is_never_sent_again_by_others(desk: Desk) -> None:
     subject = "bank:desk-4"
     wrong = (partition_of(subject.encode(), 4) + 1) % 4
@@ -208,11 +228,14 @@ def test_a_replay_gives_the_same_bytes_and_twice_the_same(desk: Desk) -> None:
         Record(BANK, subject, transaction(subject, "again-3", lifecycle_id="life", amount_minor=-9_999)),
     )
     first = desk.run("replay", "--from", "1h")
-    assert first["notifications"] == len(notifications(desk.at))
+    assert first["notifications"] + first["left_out"] == len(notifications(desk.at))
     assert (first["missing"], first["other"], first["digest"]) == (0, 0, first["delivered"])
+    assert first["left_out"] == 1, "what was told to who was erased"
     assert desk.run("replay", "--dry-run")["digest"] == first["digest"]
     originals, copies = (desk.at.read(topic) for topic in ("messenger-delivery", "notifier.replay"))
-    assert {(one.key(), one.value()) for one in originals} == {(one.key(), one.value()) for one in copies}
+    erased = {(one.key(), one.value()) for one in originals} - {(one.key(), one.value()) for one in copies}
+    assert [key for key, _ in erased] == [b"user-of-bank:desk-3"]
+    assert len(copies) == first["notifications"]
     nothing = desk.run("replay", "--from", "2020-01-01", "--to", "2020-01-02", "--dry-run")
     assert nothing["notifications"] == 0
     desk.run("replay", "--into", "bank.transactions", code=1)
@@ -236,6 +259,49 @@ def test_another_policy_is_compared_before_it_is_used(desk: Desk, tmp_path: Path
     assert found["same"] + sum(found["less"].values()) == len(notifications(desk.at))
     refused = notifier("simulate", "--policy", str(broken_one), "--kafka", desk.at.bootstrap)
     assert (refused.returncode, "advertising is no part of the policy" in refused.stderr) == (4, True)
+
+
+def test_an_index_finds_what_reading_everything_finds(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFIER_HOME", str(tmp_path))
+    subject = "bank:desk-1"
+    [place] = desk.send(Record(BANK, subject, transaction(subject, "indexed")))
+    position = "/".join(map(str, place))
+    for asked in ("indexed", position):
+        assert desk.run("explain", asked, "--index") == desk.run("explain", asked)
+    desk.send(Record(BANK, subject, transaction(subject, "indexed later")))
+    assert desk.run("explain", "indexed later", "--index")[0]["holders"][0]["holder"] == f"user-of-{subject}"
+    assert desk.run("explain", "not indexed", "--index", code=1)[0]["outcome"] == "unknown"
+    assert desk.run("explain", f"{BANK}/0/999999", "--index", code=1)[0]["outcome"] == "absent"
+    files = b"".join(path.read_bytes() for path in (tmp_path / "index").iterdir())
+    assert not [
+        name for name in (b"indexed", subject.encode(), f"user-of-{subject}".encode()) if name in files
+    ]
+
+
+def test_the_independent_checker_takes_all_that_was_done_at_the_desk(desk: Desk) -> None:
+    found = desk.run("verify")
+    assert {name for name, one in found.items() if one["checked"]} >= {"I1", "I4", "I8"}
+
+
+def test_a_grant_that_follows_an_erasure_at_once_begins_without_memory(desk: Desk) -> None:
+    subject, user = "bank:desk-5", "user-of-bank:desk-5"
+    grant_all(desk.at, [subject])
+    value = transaction(subject, "remembered")
+    first, second = desk.send(Record(BANK, subject, value), Record(BANK, subject, value))
+    assert [fates(desk.at)[place] for place in (first, second)] == [["NOTIFY"], ["DUPLICATE"]]
+    answered = len(desk.at.read("consent.results"))
+    sent(
+        desk.at.producer(),
+        [
+            Record("consent.requests", subject, request(subject, action, user))
+            for action in ("ERASE", "GRANT")
+        ],
+    )
+    eventually("both are folded", lambda: len(desk.at.read("consent.results")) == answered + 2)
+    [place] = desk.send(Record(BANK, subject, transaction(subject, "remembered")))
+    assert fates(desk.at)[place] == ["NOTIFY"]
 
 
 def test_a_live_checker_counts_what_comes_after_a_revocation_and_finds_its_canaries(desk: Desk) -> None:
@@ -289,22 +355,3 @@ def figure(url: str, name: str) -> float:
     with urllib.request.urlopen(url, timeout=5) as page:
         lines = page.read().decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"{name} ")).split()[-1])
-
-
-def test_an_index_finds_what_reading_everything_finds(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NOTIFIER_HOME", str(tmp_path))
-    subject = "bank:desk-1"
-    [place] = desk.send(Record(BANK, subject, transaction(subject, "indexed")))
-    position = "/".join(map(str, place))
-    for asked in ("indexed", position):
-        assert desk.run("explain", asked, "--index") == desk.run("explain", asked)
-    desk.send(Record(BANK, subject, transaction(subject, "indexed later")))
-    assert desk.run("explain", "indexed later", "--index")[0]["holders"][0]["holder"] == f"user-of-{subject}"
-    assert desk.run("explain", "not indexed", "--index", code=1)[0]["outcome"] == "unknown"
-    assert desk.run("explain", f"{BANK}/0/999999", "--index", code=1)[0]["outcome"] == "absent"
-    files = b"".join(path.read_bytes() for path in (tmp_path / "index").iterdir())
-    assert not [
-        name for name in (b"indexed", subject.encode(), f"user-of-{subject}".encode()) if name in files
-    ]

@@ -52,6 +52,17 @@ def test_another_key_or_a_damaged_value_opens_nothing(letters: KeyFiles, tmp_pat
             unseal(key, text)
 
 
+def test_a_key_that_cannot_seal_and_half_a_pair_are_refused(letters: KeyFiles, tmp_path: Path) -> None:
+    fields = json.loads(letters.public.read_text())
+    letters.public.write_text(json.dumps(fields | {"x": "A" * 43}))
+    with pytest.raises(ConfigurationError, match="cannot seal"):
+        read_key("dead-letters", letters.public, is_private=False)
+    letters.private.unlink()
+    with pytest.raises(ConfigurationError, match="is there already"):
+        create_keys("dead-letters", tmp_path)
+    assert not letters.private.exists()
+
+
 def test_what_is_signed_is_verified_with_the_public_key_and_not_when_altered(receipts: KeyFiles) -> None:
     private = read_key("receipts", receipts.private, is_private=True)
     public = read_key("receipts", receipts.public, is_private=False)

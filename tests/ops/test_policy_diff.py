@@ -4,10 +4,11 @@ import pytest
 
 from streams.core.codes import Fate, Kind
 from streams.errors import ConfigurationError
-from streams.kernel.batch_result import BatchResult
+from streams.kernel.batch_result import BatchResult, Output
 from streams.ops.policy_diff import Difference, _compare, with_policy
 from streams.settings import Settings
-from streams.wire.codec import DecisionRow
+from streams.wire.codec import DecisionRow, encode_notification
+from tests.delivery.notifications import told
 
 
 def result_of(*told: str) -> BatchResult:
@@ -31,6 +32,20 @@ def test_what_is_told_more_is_less_private_and_what_is_told_less_is_not() -> Non
     _compare(found, result_of("a"), result_of("a", "c"))
     assert (found.same, dict(found.more), found.more_samples) == (2, {"RECEIPT": 1}, ["c"])
     assert found.is_less_private
+
+
+def test_what_shows_more_of_the_data_is_less_private() -> None:
+    def shows(*names: str) -> BatchResult:
+        result = result_of("a")
+        shown = told("RECEIPT", notification_id="id-a", **dict.fromkeys(names, "shown"))
+        result.outputs.append(Output(b"holder", encode_notification(shown), [], 0))
+        return result
+
+    found = Difference()
+    _compare(found, shows("merchant_name", "category"), shows("merchant_name"))
+    assert (found.same, found.is_less_private) == (1, False)
+    _compare(found, shows("merchant_name"), shows("merchant_name", "location"))
+    assert (found.same, dict(found.wider), found.is_less_private) == (2, {"RECEIPT": 1}, True)
 
 
 def test_a_policy_file_changes_the_policy_and_nothing_else(tmp_path: Path) -> None:

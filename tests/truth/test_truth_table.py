@@ -67,7 +67,7 @@ def test_the_core_says_what_the_table_says(case: Case) -> None:
         asked = RecordBatch(REQUESTS, 0, [offset], [now], [key], [value], [()], offset, offset + 1)
         folded = fold_batches([asked], store, 1, policy, Secrets(lambda: SALT))
         states = {one: state and encode_consent_state(state) for one, state in folded.changes.items()}
-        store.merge_consents(states, 0)
+        store.merge_consents(states, (), 0)
         reason = folded.answers[0][1].reason
         return None if reason is None else RefusalReason(reason).name
 
@@ -176,7 +176,7 @@ def _check_events(bootstrap: str, events: list[Sent]) -> None:
     shown = {one.source: one.value for one in recording.sent if one.key == "anna"}
     for case, number, place in events:
         salts = recording.salts.get(case.subject.encode(), [])
-        names = {pseudonym(salt, "u", name): name for salt in salts for name in ("anna", "ben")}
+        names = {pseudonym(salt, "u", name): name for _, salt in salts for name in ("anna", "ben")}
         outcomes = {
             names.get(row["holder"] or "", ""): row["reason"] or row["outcome"] for row in rows[place]
         }

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -194,6 +194,27 @@ def another_header(run: Run) -> None:
     run.change(2, headers={**run.recording.sent[2].headers, "notifier.consent": b"9999"})
 
 
+def name_with_another_salt(run: Run) -> None:
+    salts = run.recording.salts[GRANTED.encode()]
+    salts[:] = [(offset, bytes(16)) for offset, _ in salts]
+
+
+def name_in_clear_where_the_salt_is_gone(run: Run) -> None:
+    run.recording.salts.clear()
+    next(row_of_a_holder(run))["holder"] = "user:bank:account-1"
+
+
+def row_of_a_holder(run: Run) -> Iterator[dict[str, Any]]:
+    batches = (batch for partition in run.recording.batches.values() for batch in partition)
+    return (row for batch in batches for row in batch["decisions"] if row["holder"])
+
+
+def test_names_are_not_checked_where_compaction_has_taken_the_salt_of_then() -> None:
+    run = copy.deepcopy(whole())
+    run.recording.salts = {key: [(10_000, bytes(16))] for key in run.recording.salts}
+    assert not run.check()["I8"].violations
+
+
 def commit_ahead(run: Run) -> None:
     place = next(place for place in run.standing.committed if place[0] != REQUESTS)
     run.standing = run.standing._replace(
@@ -239,6 +260,8 @@ def keep_the_revoked(run: Run) -> None:
         ("I7", turn_round),
         ("I8", another_amount),
         ("I8", another_header),
+        ("I8", name_with_another_salt),
+        ("I8", name_in_clear_where_the_salt_is_gone),
         ("I9", commit_ahead),
         ("I9", fold_too_little),
         ("I10", hang),

@@ -10,6 +10,7 @@ from tests.verifier.test_invariants import (
     Run,
     another_amount,
     repeat,
+    row_of_a_holder,
     silence,
     tell_a_stranger,
     whole,
@@ -36,13 +37,17 @@ def tell_someone_else(run: Run) -> None:
     run.change(2, key="user:nobody")
 
 
+def name_a_person(run: Run) -> None:
+    next(row_of_a_holder(run))["holder"] = "user:bank:account-1"
+
+
 @pytest.mark.parametrize("change", [repeat, silence])
 def test_repeats_and_silence_are_not_judged(change: Callable[[Run], None]) -> None:
     run = copy.deepcopy(whole())
     change(run)
     judged = permissions(run.recording)
     assert {one.name: one.violations for one in judged} == {"I4": [], "I8": []}
-    assert all(one.checked == len(run.recording.sent) for one in judged)
+    assert all(one.checked >= len(run.recording.sent) for one in judged)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,7 @@ def test_repeats_and_silence_are_not_judged(change: Callable[[Run], None]) -> No
         (tell_after_it_was_revoked, {"I4": 1, "I8": 0}),
         (tell_someone_else, {"I4": 1, "I8": 0}),
         (another_amount, {"I4": 0, "I8": 1}),
+        (name_a_person, {"I4": 0, "I8": 1}),
     ],
 )
 def test_what_a_consent_does_not_allow_is_found(change: Callable[[Run], None], named: dict[str, int]) -> None:

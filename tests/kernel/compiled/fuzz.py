@@ -96,7 +96,7 @@ def new_decider() -> tuple[PartitionStore, Decide]:
             Preferences(1_000 if number % 2 else None),
         )  # fmt: skip
         state = ConsentState(subject, (Holder(f"user-{number}", (consent,)),))
-        store.merge_consents({subject.encode(): encode_consent_state(state)}, 0)
+        store.merge_consents({subject.encode(): encode_consent_state(state)}, (), 0)
     setup = Setup("fuzz", 0, 1, 3, make_policy(), 4_096, bytes, False, 1_048_576)
     return store, path.decide_with(setup, store.subjects)
 

@@ -42,7 +42,7 @@ class Side:
 
     def grant(self, key: bytes, state: ConsentState | None) -> None:
         value = None if state is None else encode_consent_state(state)
-        self.store.merge_consents({key: value}, 0)
+        self.store.merge_consents({key: value}, (), 0)
 
     def decide(self, batches: Sequence[RecordBatch], now: int, *, commits: bool) -> dict[str, Any]:
         """Return everything that follows, in one form for both paths; merge it if it commits."""
