@@ -10,7 +10,16 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
 from verifier.avro import BrokenValueError, Reader, encode, load_schema, schema_ids, unframe
@@ -20,7 +29,7 @@ from verifier.topics import CONNECT_S, DEAD_LETTERS, DECISIONS, DELIVERY, Unreac
 from verifier.watch import Watch
 
 OUTPUTS = (DELIVERY, DECISIONS, DEAD_LETTERS, "consent.results", "consent.evidence")
-POLL_S, RECORDS, LOOKUP_S = 0.2, 10_000, 5.0
+POLL_S, JUDGE_S, RECORDS, LOOKUP_S = 0.2, 1.0, 10_000, 5.0
 BUCKETS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0)
 CANARIES: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     "bank.transactions": (
@@ -54,6 +63,7 @@ class Export:
         self._plain = {**(options or {}), "bootstrap.servers": bootstrap}
         self._reader = self._consumer()
         self._lookup = self._consumer()
+        self._reached: dict[int, int] = {}
         self._every_s = canary_every_s
         self._marker = f"canary-{uuid.uuid4().hex}"
         self._notifications, self._ids = Reader(load_schema("notification")), schema_ids()
@@ -83,28 +93,54 @@ class Export:
         for topic in OUTPUTS:
             self._leaks.labels(topic)
             self._read.labels(topic)
+        self._unjudged = Counter(
+            "notifier_unjudged_notifications_total",
+            "Notifications of people who once ended a consent that could not be judged, by why.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in ("unresolved", "dropped", "unreadable"):
+            self._unjudged.labels(reason)
         server, _ = start_http_server(port, "127.0.0.1", registry=registry)
         self.port: int = server.server_port
 
     def run(self, is_ended: Callable[[], bool]) -> None:
         """Read along until it is ended. A broker that is away is waited for."""
         producer = Producer({**self._plain, "partitioner": "murmur2_random", "linger.ms": 5})
-        due_s = time.monotonic()
+        due_s = judge_s = time.monotonic()
         while not is_ended():
             for message in self._reader.consume(RECORDS, timeout=POLL_S):
-                if not message.error():
+                error = message.error()
+                if error is None:
                     self._take(message)
+                elif error.code() == KafkaError._PARTITION_EOF and message.topic() == REQUESTS:  # noqa: SLF001 - librdkafka names its own codes so
+                    self._reached[message.partition() or 0] = message.offset() or 0
             if self._every_s is not None and time.monotonic() >= due_s:
                 due_s = time.monotonic() + self._every_s
                 self._send(producer)
-            self._tell()
+            if time.monotonic() >= judge_s:
+                judge_s = time.monotonic() + JUDGE_S
+                self._judge()
         producer.flush(POLL_S)
         self._reader.close()
         self._lookup.close()
 
-    def _tell(self) -> None:
-        found = self._watch.settle(time.time_ns() // 1_000_000)
+    def _judge(self) -> None:
+        """Judge what is old enough, if all requests of now were read: else who ended what is not known."""
+        now = time.time_ns() // 1_000_000
+        try:
+            ends = {
+                number: self._reader.get_watermark_offsets(TopicPartition(REQUESTS, number), CONNECT_S)[1]
+                for number in self._reached
+            }
+        except KafkaException:  # a broker that is away is waited for
+            return
+        if any(self._reached[number] < end for number, end in ends.items()):
+            return
+        found = self._watch.settle(now)
         self._after.inc(found.after_revocation)
+        self._unjudged.labels("unresolved").inc(found.unresolved)
+        self._unjudged.labels("dropped").inc(found.dropped)
         for silence in found.silences:
             self._silence.observe(silence / 1000)
         for topic, count in found.leaks.items():
@@ -113,6 +149,7 @@ class Export:
     def _take(self, message: Message) -> None:
         topic, partition = message.topic() or "", message.partition() or 0
         if topic == REQUESTS:
+            self._reached[partition] = (message.offset() or 0) + 1
             self._watch.request(
                 partition,
                 Request(message.offset() or 0, message.key(), message.value(), message.timestamp()[1]),
@@ -130,8 +167,12 @@ class Export:
     def _told(self, message: Message, headers: dict[str, bytes]) -> None:
         value = message.value() or b""
         try:
-            fields = self._notifications.read(unframe(value, (self._ids["notification"],))[1])
-        except BrokenValueError:  # a recall, or what another check is for
+            schema_id, body = unframe(value, (self._ids["notification"], self._ids["recall"]))
+            if schema_id == self._ids["recall"]:
+                return
+            fields = self._notifications.read(body)
+        except BrokenValueError:
+            self._unjudged.labels("unreadable").inc()
             return
         key = (message.key() or b"").decode("utf-8", "replace")
         place = message.partition() or 0, message.offset() or 0
@@ -171,6 +212,7 @@ class Export:
         for topic in OUTPUTS:
             places += [TopicPartition(topic, number, OFFSET_END) for number in known[topic].partitions]
         self._reader.assign(places)
+        self._reached.update(dict.fromkeys(known[REQUESTS].partitions, 0))
         return len(known[REQUESTS].partitions)
 
     def _consumer(self) -> Consumer:
@@ -181,6 +223,7 @@ class Export:
                 "isolation.level": "read_committed",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": 50,
             }
         )

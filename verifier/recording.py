@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
 from verifier.evidence import EVENT_TOPICS
 from verifier.model.rules import Record
-from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, MARK, Topics
+from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, MARK, SOURCE, Topics
 
 REQUESTS, STATES = "consent.requests", "consent.state"
 _STATES = versions("consent_state")
@@ -42,12 +42,9 @@ class Sent(NamedTuple):
 
     @property
     def source(self) -> tuple[str, int, int]:
-        """Return the event that it tells of; no header, no event."""
-        topic, _, rest = (
-            self.headers.get("notifier.source", b"/0/0").decode("utf-8", "replace").partition("/")
-        )
-        partition, _, offset = rest.partition("/")
-        return topic, int(partition), int(offset)
+        """Return the event that it tells of; without a header that names one, ("", 0, 0)."""
+        found = SOURCE.fullmatch(self.headers.get("notifier.source", b"").decode("utf-8", "replace"))
+        return (found[1], int(found[2]), int(found[3])) if found else ("", 0, 0)
 
     @property
     def digest(self) -> str:

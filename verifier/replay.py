@@ -68,8 +68,7 @@ class Replay:
     def run(self, floors: list[Floor] | None = None) -> Outcome:
         """Compare everything; `floors` are the driver's notes of what was acknowledged before what."""
         for one in self._recording.sent:
-            topic, partition, offset = one.headers["notifier.source"].decode().rsplit("/", 2)
-            self._sent[(topic, int(partition), int(offset)), one.value["recipient"]].append(one)
+            self._sent[one.source, one.value["recipient"]].append(one)
         self._count_letters()
         for number in range(self._recording.partitions):
             self._partition(number, floors or [])

@@ -19,7 +19,7 @@ from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
 DELIVERY, DECISIONS, DEAD_LETTERS = "messenger-delivery", "notifier.decisions", "notifier.dead-letters"
 MARK = "notifier.replayed"
 """Header of what operators leave beside dead letters: a record was sent again. It is no letter."""
-SOURCE = re.compile(r"(.+)/(\d+)/(\d+)", re.ASCII)
+SOURCE = re.compile(r"(.{1,249})/(\d{1,9})/(\d{1,18})", re.ASCII)
 WAIT_S = 30.0
 CONNECT_S = 10.0
 POLL_S = 0.1

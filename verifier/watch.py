@@ -28,7 +28,6 @@ class End(NamedTuple):
 
     subject: str
     user: str
-    consent_id: str
     appended: int
 
 
@@ -37,10 +36,13 @@ class Figures:
     """What was found since the last time it was asked for.
 
     `silences` has, for each revocation, the time to the last notification that came after it, 0 without any;
-    milliseconds.
+    milliseconds. `unresolved` notifications could not be judged, as their event is not kept any more or names
+    none; `dropped` ones, as too many were waiting.
     """
 
     after_revocation: int = 0
+    unresolved: int = 0
+    dropped: int = 0
     silences: list[int] = field(default_factory=list)
     leaks: dict[str, int] = field(default_factory=dict)
 
@@ -60,7 +62,7 @@ class Watch:
         self._since_ms = since_ms
         self._consents = [Consents(number, partitions) for number in range(partitions)]
         self._subject_of = subject_of
-        self._ids: dict[str, set[str]] = defaultdict(set)
+        self._ended: set[str] = set()
         self._open: list[tuple[End, int]] = []
         self._waiting: list[Sent] = []
         self._begins: dict[tuple[str, str], list[tuple[int, End | None]]] = defaultdict(list)
@@ -70,11 +72,11 @@ class Watch:
         """Take in a consent request, in the order of its partition."""
         known = self._consents[partition]
         before = known.find(request.key or b"")
-        standing = {
-            user: versions[-1]["consent_id"]
+        standing = [
+            user
             for user, versions in (before.holders if before else {}).items()
             if versions[-1]["revoked_at"] is None
-        }
+        ]
         answer = known.apply(request.key, request.value, request.appended)
         asked = _asked(request.value)
         if answer is None or answer.reason is not None or asked is None:
@@ -83,11 +85,11 @@ class Watch:
         if asked["action"] in ("GRANT", "CHANGE"):
             self._change(subject, asked["user_id"], request.appended, None)
             return
-        for user, consent_id in standing.items():
+        for user in standing:
             if asked["user_id"] in (None, user):
-                end = End(subject, user, consent_id, request.appended)
+                end = End(subject, user, request.appended)
                 self._change(subject, user, request.appended, end)
-                self._ids[user].add(consent_id)
+                self._ended.add(user)
                 if request.appended >= self._since_ms:
                     self._open.append((end, 0))
 
@@ -97,20 +99,25 @@ class Watch:
         del changes[:-MOST_CHANGES]
 
     def told(self, sent: Sent) -> None:
-        """Take in a notification; who never ended that consent is not looked at any further."""
+        """Take in a notification; of who never ended a consent none is looked at any further."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting.append(sent)
+        else:
+            self._figures.dropped += 1
 
     def leak(self, topic: str, count: int = 1) -> None:
         """Count a canary's marker that was found where it must not be."""
         self._figures.leaks[topic] = self._figures.leaks.get(topic, 0) + count
 
     def settle(self, now_ms: int) -> Figures:
-        """Judge what is old enough at `now_ms`, and return what was found since the last call."""
+        """Judge what is old enough at `now_ms`, and return what was found since the last call.
+
+        All requests that were appended before `now_ms` must have been taken in.
+        """
         due = [one for one in self._waiting if one.appended <= now_ms - SETTLE_MS]
         self._waiting = [one for one in self._waiting if one.appended > now_ms - SETTLE_MS]
         for sent in due:
-            if sent.value["consent_id"] in self._ids.get(sent.key, ()):
+            if sent.key in self._ended:
                 self._judge(sent)
         for end, last in self._open:
             if end.appended <= now_ms - SETTLE_MS - BOUND_MS:
@@ -122,6 +129,7 @@ class Watch:
     def _judge(self, sent: Sent) -> None:
         subject = self._subject_of(sent.source)
         if subject is None:
+            self._figures.unresolved += 1
             return
         end = _end_at(self._begins.get((subject, sent.key), ()), sent.appended)
         if end is None:

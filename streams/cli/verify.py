@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from streams.settings import Settings
 
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
 END_S = 60.0
+POLL_S = 0.2
 UNREACHABLE = 3
 
 
@@ -148,14 +150,16 @@ def _follow(settings: Settings, notes: Path, port: int | None, canary_every: flo
         for one in checks
     ]
     try:
-        code = started[0].wait()
+        while all(one.poll() is None for one in started):
+            time.sleep(POLL_S)
+        code = next(one.returncode for one in started if one.returncode is not None)
     except KeyboardInterrupt:
         for one in started:
             one.terminate()
-        code = started[0].wait(END_S)
+        code = max(one.wait(END_S) for one in started)
     finally:
         for one in started:
             one.kill()
             one.wait()
     if code != 0:
-        raise KafkaUnreachableError(f"the reader ended with exit code {code}")
+        raise KafkaUnreachableError(f"who reads along ended with exit code {code}")
