@@ -2,10 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaError,
+    LeaderNotAvailableError,
+    RequestTimedOutError,
+    TopicAuthorizationFailedError,
+)
 
 from streams.kafka.admin import apply_topics
 from streams.kafka.barrier import IN_FLIGHT, HighWatermarks
@@ -109,6 +115,65 @@ def test_what_a_request_met_is_told_to_every_asker_and_the_next_question_is_aske
             patched.setattr(marks._client, "send", fails)
             met = await asyncio.gather(*(marks.of(number) for number in (0, 0, 1, 2)), return_exceptions=True)
         assert all(isinstance(one, KafkaError) for one in met)
+        assert await marks.of(0) >= 0
+
+    run(settings, story)
+
+
+def test_questions_that_are_open_when_the_connection_ends_are_cancelled(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(marks: HighWatermarks, _: AIOKafkaProducer) -> None:
+        async def never(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(marks._client, "send", never)
+        under_way = asyncio.create_task(marks.of(0))
+        await asyncio.sleep(0.1)
+        just_asked = asyncio.create_task(marks.of(1))
+        await asyncio.sleep(0)
+        await marks.stop()
+        met = await asyncio.gather(under_way, just_asked, return_exceptions=True)
+        assert [type(one) for one in met] == [asyncio.CancelledError] * 2
+
+    run(settings, story)
+
+
+def test_a_partition_without_a_leader_is_asked_for_until_it_has_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(marks: HighWatermarks, _: AIOKafkaProducer) -> None:
+        cluster, asked = marks._client.cluster, []
+        leader_for_partition = cluster.leader_for_partition
+
+        def leader(place: object) -> int | None:
+            asked.append(place)
+            return {1: None, 2: -1}.get(len(asked), leader_for_partition(place))
+
+        monkeypatch.setattr(cluster, "leader_for_partition", leader)
+        assert await marks.of(0) >= 0
+        assert len(asked) == 3
+
+    run(settings, story)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_told"), [(LeaderNotAvailableError, False), (TopicAuthorizationFailedError, True)]
+)
+def test_an_answer_that_refuses_is_told_unless_trying_again_helps(
+    error: type[KafkaError], is_told: bool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(marks: HighWatermarks, _: AIOKafkaProducer) -> None:
+        send, answers = marks._client.send, []
+
+        async def refuses_once(*arguments: object) -> object:
+            answers.append(SimpleNamespace(topics=[(CONSENT_REQUESTS, [(0, error.errno, -1, -1)])]))
+            return answers[0] if len(answers) == 1 else await send(*arguments)
+
+        monkeypatch.setattr(marks._client, "send", refuses_once)
+        if is_told:
+            with pytest.raises(error):
+                await marks.of(0)
         assert await marks.of(0) >= 0
 
     run(settings, story)

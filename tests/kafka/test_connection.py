@@ -115,3 +115,12 @@ def test_a_login_that_the_broker_does_not_know_is_a_credentials_error(broker: Ru
 def test_tls_to_a_plain_listener_is_unreachable_and_names_the_setting(broker: RunningBroker) -> None:
     with pytest.raises(KafkaUnreachableError, match="NOTIFIER_SECURITY_PROTOCOL"):
         asyncio.run(check_connection(Settings(kafka=broker.bootstrap, security_protocol="SSL")))
+
+
+def test_librdkafka_clients_trust_the_file_of_certificates_where_tls_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.touch()
+    tls = Settings(kafka="a:1", security_protocol="SSL", ssl_cafile=file)
+    assert confluent_options(tls)["ssl.ca.location"] == str(file)
+    assert "sasl.mechanism" not in confluent_options(tls)
+    assert "ssl.ca.location" not in confluent_options(Settings(kafka="a:1", ssl_cafile=file))

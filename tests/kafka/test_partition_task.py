@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.errors import GroupCoordinatorNotAvailableError, TopicAuthorizationFailedError
 
 from streams.errors import LateWriteError, OutcomeUnknownError
 from streams.kafka import pace, partition_task
@@ -288,6 +288,37 @@ def test_a_kafka_that_is_away_for_a_day_is_still_waited_for(monkeypatch: pytest.
         patience = Patience(0)
         for _ in range(1100):
             await patience.after(OutcomeUnknownError("away"))
+
+    asyncio.run(story())
+
+
+def test_what_kafka_refuses_for_good_is_passed_on_in_the_end_unless_it_was_away_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pace, "LONGEST_BACKOFF_S", 0.01)
+    monkeypatch.setattr(pace, "REFUSED_S", 0.0)
+    refused, away = OutcomeUnknownError("refused"), OutcomeUnknownError("away")
+    refused.__cause__, away.__cause__ = TopicAuthorizationFailedError(), TimeoutError()
+
+    async def story() -> None:
+        patience = Patience(0)
+        for error in (refused, away, refused):
+            await patience.after(error)
+        with pytest.raises(OutcomeUnknownError, match="refused"):
+            await patience.after(refused)
+
+    asyncio.run(story())
+
+
+def test_a_refusal_is_not_passed_on_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "LONGEST_BACKOFF_S", 0.0)
+    refused = OutcomeUnknownError("refused")
+    refused.__cause__ = TopicAuthorizationFailedError()
+
+    async def story() -> None:
+        patience = Patience(0)
+        for _ in range(3):
+            await patience.after(refused)
 
     asyncio.run(story())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import murmur2
 
 from streams.core.codes import TransactionStatus
@@ -183,3 +184,38 @@ def test_rejected_lines_are_passed_on_to_the_report(settings: Settings) -> None:
 def test_without_a_broker_publishing_says_so(free_port: int) -> None:
     with pytest.raises(KafkaUnreachableError):
         asyncio.run(publish(Settings(kafka=f"127.0.0.1:{free_port}"), Given([])))
+
+
+def test_what_kafka_refuses_is_told_at_the_next_send_and_at_the_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def refused(*_: object, **__: object) -> "asyncio.Future[Any]":
+            future = loop.create_future()
+            loop.call_later(0.05, future.set_exception, KafkaConnectionError("gone"))
+            return future
+
+        async with Publisher(settings, [BANK_TRANSACTIONS]) as publisher:
+            monkeypatch.setattr(publisher._producer, "send", refused)
+            for number in range(2):
+                await publisher.send(BANK_TRANSACTIONS, payment("bank:refused", number))
+            with pytest.raises(KafkaUnreachableError):
+                await publisher.flush()
+            with pytest.raises(KafkaUnreachableError):
+                await publisher.send(BANK_TRANSACTIONS, payment("bank:refused", 2))
+            assert not publisher.acknowledged
+
+    with pytest.raises(KafkaUnreachableError):
+        asyncio.run(story())
+
+
+def test_an_error_of_ones_own_leaves_at_once(settings: Settings) -> None:
+    async def story() -> None:
+        async with Publisher(settings, [BANK_TRANSACTIONS]) as publisher:
+            await publisher.send(BANK_TRANSACTIONS, payment("bank:left", 1))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        asyncio.run(story())
