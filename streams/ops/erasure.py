@@ -102,7 +102,7 @@ def erasure_receipt(
         memory = [
             {
                 "topic": NOTIFIER_STATE,
-                "what": "keyed or plain hashes of what was told, among those of the subject's other holders",
+                "what": "hashes of what was told, among those of other holders, until they run out",
             }
         ]
     return {

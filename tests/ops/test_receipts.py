@@ -5,7 +5,7 @@ import pytest
 from streams.core.codes import DetailLevel, Direction, Purposes
 from streams.core.consent import Consent, ConsentState, Holder, Preferences
 from streams.errors import CheckFailedError
-from streams.ops.erasure import NEVER_MS, removal
+from streams.ops.erasure import NEVER_MS, Removal, erasure_receipt, removal
 from streams.ops.receipts import consent_receipt
 from streams.wire.topics import CONSENT_STATE, DELIVERY, TOPIC_BY_NAME
 
@@ -78,3 +78,26 @@ def test_a_compacted_topic_forgets_a_value_and_then_its_tombstone() -> None:
     config = {"max.compaction.lag.ms": "100", "delete.retention.ms": "20", "file.delete.delay.ms": "3"}
     found = removal(TOPIC_BY_NAME[CONSENT_STATE], config, 5, 7, 0)
     assert (found.latest_ms, found.by) == (100 + 100 + 20 + 14 + 3, "compaction")
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_an_erasure_says_what_is_kept_and_what_has_no_end(is_shared: bool) -> None:
+    removed = [
+        Removal("a", NOW, "retention"),
+        Removal("b", NEVER_MS, "retention"),
+        Removal("c", NEVER_MS // 2, "x"),
+    ]
+    receipt = erasure_receipt(
+        "bank:1", "anna", {"position": "consent.requests/0/1"}, removed, "The Bank", "receipt:1", NOW,
+        is_shared=is_shared,
+    )  # fmt: skip
+    assert [one["latest"] for one in receipt["topics"]] == ["2027-01-15T08:00:00.000Z", None, None]
+    assert [one["topic"] for one in receipt["kept"]] == ["consent.evidence", "notifier.state"][
+        : 1 + is_shared
+    ]
+    assert ("memory of what was told" in receipt["at_once"]) is not is_shared
+
+
+def test_a_consent_whose_end_is_past_all_calendars_has_a_receipt() -> None:
+    [event] = receipt_of(GIVEN._replace(valid_until=2**60))["events"]
+    assert event["valid_until"] is None
