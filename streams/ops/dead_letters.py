@@ -20,7 +20,7 @@ from streams.core.pseudonyms import SALT_BYTES, evidence_pseudonym
 from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
 from streams.kafka.connection import client_options, our_errors
-from streams.kafka.publish import wall_ms
+from streams.kafka.publish import Publisher, wall_ms
 from streams.ops.consent_states import consent_values
 from streams.ops.explain import Position, parse_position
 from streams.ops.keys import unseal
@@ -296,17 +296,8 @@ async def _leave_evidence(settings: Settings, letter: Letter, actor: str) -> Non
     key = settings.evidence_key.encode() if settings.evidence_key is not None else salt
     who = evidence_pseudonym(key, "S", subject)
     evidence = Evidence(EvidenceKind.ACCESS, wall_ms(), who, None, str(letter.source), actor=actor)
-    info = await require_topics(settings, [CONSENT_EVIDENCE])
-    partition = partition_of(who.encode(), info.topics[CONSENT_EVIDENCE].partitions)
-    async with our_errors(settings):
-        producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
-        try:
-            await producer.start()
-            await producer.send_and_wait(
-                CONSENT_EVIDENCE, encode_evidence(evidence), who.encode(), partition=partition
-            )
-        finally:
-            await producer.stop()
+    async with Publisher(settings, [CONSENT_EVIDENCE]) as publisher:
+        await publisher.send_bytes(CONSENT_EVIDENCE, who.encode(), encode_evidence(evidence))
 
 
 def _source(headers: dict[str, bytes]) -> Position | None:
