@@ -8,7 +8,6 @@ Read next: `streams/cli/explain.py`.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from streams.errors import ConfigurationError
 from streams.kafka.admin import describe
 from streams.ops.consent_states import all_names, consent_values
 from streams.ops.decision_index import DecisionIndex
+from streams.ops.receipts import instant
 from streams.ops.topic_reader import Progress, open_reader
 from streams.settings import Settings
 from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
@@ -122,7 +122,7 @@ async def explain(
 def in_words(explanation: Explanation) -> str:
     """Return the explanation as lines for a person. Never raises."""
     head = str(explanation.position) if explanation.position else "unknown"
-    at = f"; decided at {_time(explanation.decided_at)}" if explanation.decided_at is not None else ""
+    at = f"; decided at {instant(explanation.decided_at)}" if explanation.decided_at is not None else ""
     about = f" (event {explanation.event_id})" if explanation.event_id else ""
     lines = [f"{head}{about}: {explanation.sentence}{at}."]
     lines += [f"  {_row_words(row, explanation.names)}" for row in explanation.rows]
@@ -323,7 +323,3 @@ def _reason(row: DecisionRow) -> Reason | None:
 
 def _name(codes: type[Fate | Kind | Reason], value: int | None) -> str | None:
     return None if value is None else codes(value).name
-
-
-def _time(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
