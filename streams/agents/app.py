@@ -11,8 +11,8 @@ import mode
 from faust.types import TransportT
 
 from streams.kafka.carrier import Carrier
-from streams.kafka.partition_owner import Connections
 from streams.kafka.transport import BatchConsumer, BatchTransport
+from streams.kafka.worker_connections import Connections
 from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 

@@ -29,9 +29,9 @@ from streams.errors import (
 from streams.kafka import closed_connections, compression, record_batches
 from streams.kafka.admin import require_topics
 from streams.kafka.metadata import ClusterInfo
-from streams.kafka.partition_owner import Connections
 from streams.kafka.policy_settings import policy_of
 from streams.kafka.result_writes import Seal
+from streams.kafka.worker_connections import Connections
 from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import COMPILED, INTERPRETED, Path, choose_path
 from streams.ops.health import OpsServer, Readiness

@@ -16,10 +16,11 @@ from streams.kafka.committer import Committer
 from streams.kafka.committers.at_least_once import AtLeastOnceCommitter, producer_options
 from streams.kafka.committers.exactly_once import ExactlyOnceCommitter
 from streams.kafka.committers.offset_commits import OffsetCommit, OffsetCommits
-from streams.kafka.partition_owner import Connections, PartitionOwner
+from streams.kafka.partition_owner import PartitionOwner
 from streams.kafka.partition_store import PartitionStore
 from streams.kafka.partition_task import PartitionTask, Standing
 from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.worker_connections import Connections
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import EVENT_TOPICS
 

@@ -14,82 +14,41 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.core.codes import ConsentOutcome, RefusalReason
-from streams.core.policy import Policy
 from streams.errors import NotifierError, OutcomeUnknownError, StandstillError
 from streams.failpoints import reach
-from streams.kafka.barrier import HighWatermarks
-from streams.kafka.breaker import DeadLetterBreaker
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
-from streams.kafka.consent_reader import ConsentReader
-from streams.kafka.metadata import ClusterInfo
-from streams.kafka.observer import Observer
 from streams.kafka.partition_store import ChangelogPositions, PartitionStore
-from streams.kafka.positions import GroupOffsets, StartPositions, start_positions
+from streams.kafka.positions import (
+    StartPositions,
+    goes_beyond,
+    marked_positions,
+    start_positions,
+)
 from streams.kafka.restore import read_to_end
-from streams.kafka.result_writes import ResultWriter, Seal
+from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
 from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.worker_connections import Connections
 from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.kernel.batch_result import BatchResult
-from streams.kernel.fold_batch import FoldResult, Secrets, fold_batches
-from streams.kernel.path import Path, Setup
+from streams.kernel.fold_batch import FoldResult, fold_batches
+from streams.kernel.path import Setup
 from streams.kernel.record_batch import RecordBatch
-from streams.settings import Settings
-from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, DELIVERY, EVENT_TOPICS, NOTIFIER_STATE
+from streams.wire.topics import (
+    CONSENT_REQUESTS,
+    CONSENT_STATE,
+    DELIVERY,
+    EVENT_TOPICS,
+    NOTIFIER_STATE,
+    TOPICS,
+)
 
 log = logging.getLogger(__name__)
 
 INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
-Clock = Callable[[], int]
-"""Returns the present as UTC milliseconds."""
-
-
-class Connections:
-    """What the partitions of one worker share.
-
-    Args:
-        secrets: see `Secrets`.
-        seal: encrypts values of dead letters; None: they are left out.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        cluster: ClusterInfo,
-        policy: Policy,
-        clock: Clock,
-        observer: Observer,
-        path: Path,
-        secrets: Secrets,
-        seal: Seal | None,
-    ) -> None:
-        self.settings = settings
-        self.cluster = cluster
-        self.policy = policy
-        self.clock = clock
-        self.observer = observer
-        self.path = path
-        self.secrets = secrets
-        self.seal = seal
-        self.partitions = cluster.topics[CONSENT_REQUESTS].partitions
-        self.watermarks = HighWatermarks(settings)
-        self.requests = ConsentReader(settings)
-        self.offsets = GroupOffsets(settings)
-        self.turn = asyncio.Lock()
-        self.breaker = DeadLetterBreaker(settings.dead_letter_percent, settings.dead_letter_window_records)
-
-    async def start(self) -> None:
-        """Connect all of them."""
-        await self.watermarks.start()
-        await self.requests.start()
-        await self.offsets.start()
-
-    async def stop(self) -> None:
-        """Disconnect all of them."""
-        await self.requests.stop()
-        await self.watermarks.stop()
-        await self.offsets.stop()
+OWN_OUTPUTS = tuple(topic.name for topic in TOPICS if topic.space == "subject" and topic.name not in INPUTS)
+"""Of these a worker writes the partitions whose numbers it owns; of messenger-delivery it writes all."""
 
 
 class PartitionOwner:
@@ -112,22 +71,26 @@ class PartitionOwner:
         self.observer = shared.observer
         self._shared = shared
         self._store = store
-        self._producer = TransactionalProducer(settings, "subject", partition)
+        recipients = shared.cluster.topics[DELIVERY].partitions
+        slots = [(topic, partition) for topic in OWN_OUTPUTS]
+        slots += [(DELIVERY, number) for number in range(recipients)]
+        self._producer = TransactionalProducer(settings, "subject", partition, slots)
         self._committer = make_committer(self._producer)
         self._is_chained = settings.guarantee == "exactly_once"
+        self._together = INPUTS if self._is_chained else (CONSENT_REQUESTS,)  # committed with the marker
         self._writer = ResultWriter(shared.cluster, partition, shared.policy.version, shared.seal)
-        setup = Setup(
+        self._setup = Setup(
             settings.app_id,
             partition,
             shared.partitions,
-            shared.cluster.topics[DELIVERY].partitions,
+            recipients,
             shared.policy,
             BATCH_BYTES,
             pack,
             not self._is_chained,
             settings.max_value_bytes,
         )
-        self._decide = shared.path.decide_with(setup, store.subjects)
+        self._decide = shared.path.decide_with(self._setup, store.subjects)
         self._positions: dict[str, int] = {}
         self._chain_head = ""
         self._counted_lost: dict[str, int] = {}
@@ -160,12 +123,16 @@ class PartitionOwner:
         await self._producer.open()
         await reach("acquired")
         try:
+            await self._end_unfinished()
             await self._restore()
-            committed = await self._shared.offsets.committed(INPUTS, self.partition)
+            committed = await self._committed()
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
             await self._producer.close()  # nothing may be committed on a state that was not read back
             raise OutcomeUnknownError(f"{type(error).__name__} while restoring; trying again") from error
+        except OutcomeUnknownError:
+            await self._producer.close()
+            raise
         marker = self._store.marker
         start = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
         self._tell_lost(start)
@@ -300,6 +267,49 @@ class PartitionOwner:
             raise
         self.observer.transaction("committed", monotonic() - started)
         return ends
+
+    async def _end_unfinished(self) -> None:
+        """Abort a transaction of this partition number whose end markers Kafka lost.
+
+        Nobody has seen anything of it, but this process may remember it: memory begins anew.
+
+        Raises:
+            OutcomeUnknownError: aborted; or it cannot be, and the message says why.
+        """
+        left = await self._producer.unfinished()
+        committed = await self._shared.offsets.committed(INPUTS, self.partition)
+        if not left and committed is not None:
+            return
+        places = ", ".join(f"{topic}-{number} from {at}" for (topic, number), at in sorted(left.items()))
+        self._forget()
+        await self._restore()
+        marked = marked_positions(self._store.marker)
+        if left and committed is not None and goes_beyond(committed, marked, self._together):
+            raise OutcomeUnknownError(
+                f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: nothing "
+                "is decided here until somebody ends it, see docs/operations.md (End markers that Kafka lost)"
+            )
+        await self._producer.abort_unfinished(left, self._shared.settings.app_id)
+        raise OutcomeUnknownError(
+            f"Kafka lost the end markers of a transaction that nobody has seen ({places or 'its offsets'}); "
+            "it is aborted now, and decided again"
+        )
+
+    async def _committed(self) -> dict[str, int]:
+        """Return the group's committed offsets.
+
+        Raises:
+            OutcomeUnknownError: a transaction that was not there a moment ago holds some of them.
+        """
+        committed = await self._shared.offsets.committed(INPUTS, self.partition)
+        if committed is None:
+            raise OutcomeUnknownError("its offsets are in a transaction under way; trying again")
+        return committed
+
+    def _forget(self) -> None:
+        """Begin with an empty memory."""
+        self._store = PartitionStore(self._shared.path.new_subjects())
+        self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
 
     async def _restore(self) -> None:
         """Read both changelogs from where the store stands to their ends."""

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 
 from streams.errors import TopicError
 from streams.kafka.connection import client_options
 from streams.kafka.metadata import ClusterInfo
+from streams.kafka.offset_fetch import OffsetFetchRequest7, committed_offsets
 from streams.settings import Settings
 from streams.wire.codec import PositionMarker
 
@@ -36,30 +37,34 @@ class GroupOffsets:
 
     def __init__(self, settings: Settings) -> None:
         self._group_id = settings.app_id
-        self._admin = AIOKafkaAdminClient(**client_options(settings))
+        self._client = AIOKafkaClient(**client_options(settings))
         self._consumer = AIOKafkaConsumer(
             **client_options(settings), enable_auto_commit=False, isolation_level="read_uncommitted"
         )
 
     async def start(self) -> None:
         """Connect."""
-        await self._admin.start()
+        await self._client.bootstrap()
         await self._consumer.start()
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._admin.close()
+        await self._client.close()
         await self._consumer.stop()
 
-    async def committed(self, topics: Sequence[str], partition: int) -> dict[str, int]:
+    async def committed(self, topics: Sequence[str], partition: int) -> dict[str, int] | None:
         """Return the group's committed next offsets; topics without one are absent.
+
+        None: some belong to a transaction that has no end marker.
 
         Raises:
             aiokafka.errors.KafkaError: the coordinator did not answer.
         """
-        tps = [TopicPartition(topic, partition) for topic in topics]
-        found = await self._admin.list_consumer_group_offsets(self._group_id, partitions=tps)
-        return {tp.topic: meta.offset for tp, meta in found.items() if meta.offset >= 0}
+        node = await self._client.coordinator_lookup(CoordinationType.GROUP, self._group_id)
+        request = OffsetFetchRequest7(self._group_id, {topic: [partition] for topic in topics})
+        answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
+        found = committed_offsets(answer)
+        return None if found is None else {topic: offset for (topic, _), offset in found.items()}
 
     async def ranges(self, topics: Sequence[str], partition: int) -> dict[str, tuple[int, int]]:
         """Return each log's first offset and end."""
@@ -67,6 +72,16 @@ class GroupOffsets:
         firsts = await self._consumer.beginning_offsets(tps)
         ends = await self._consumer.end_offsets(tps)
         return {tp.topic: (firsts[tp], ends[tp]) for tp in tps}
+
+
+def marked_positions(marker: PositionMarker | None) -> dict[str, int]:
+    """Return the next offset of every topic in a position marker."""
+    return {} if marker is None else {place.topic: place.next_offset for place in marker.positions}
+
+
+def goes_beyond(positions: Mapping[str, int], others: Mapping[str, int], topics: Sequence[str]) -> bool:
+    """Tell whether one of these topics is further in `positions`; a topic that is absent is at 0."""
+    return any(positions.get(topic, 0) > others.get(topic, 0) for topic in topics)
 
 
 def start_positions(

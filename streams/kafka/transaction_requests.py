@@ -12,7 +12,7 @@ Kafka protocol, KIP-98, KIP-890.
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -38,6 +38,7 @@ from aiokafka.protocol.transaction import (
 )
 
 from streams.kafka.connection import client_options
+from streams.kafka.describe_producers import DescribeProducersRequest, Trace, traces
 from streams.kafka.transaction_protocol import (
     FEATURE,
     EndTxnRequest5,
@@ -88,6 +89,7 @@ class TransactionRequests:
         self._sequences: defaultdict[Slot, int] = defaultdict(lambda: first_sequence)
         self._producer = (-1, -1)
         self._latest_version = latest_version
+        self._connections: list[Any] = []
         self.version = 1
 
     async def start(self) -> None:
@@ -105,6 +107,11 @@ class TransactionRequests:
             lambda found: [found.error_code],
         )
         self._producer = (answer.producer_id, answer.producer_epoch)
+        self._note_connections()
+
+    def has_lost_connection(self) -> bool:
+        """Tell whether a connection broke since the last transaction: a broker may have started again."""
+        return not all(connection.connected() for connection in self._connections)
 
     async def close(self) -> None:
         """Disconnect; what is under way fails."""
@@ -119,11 +126,7 @@ class TransactionRequests:
         """
         if self.version > 1:
             return
-        by_topic: defaultdict[str, list[int]] = defaultdict(list)
-        for topic, partition in slots:
-            by_topic[topic].append(partition)
-        request = AddPartitionsToTxnRequest(self._id, *self._producer, list(by_topic.items()))
-        await self._ask(CoordinationType.TRANSACTION, self._id, request, _partition_codes)
+        await self._add(slots)
 
     async def produce(self, batches: Iterable[tuple[Slot, Batch]]) -> dict[Slot, int]:
         """Write batches of partitions that were added, those of a partition one after another.
@@ -152,8 +155,7 @@ class TransactionRequests:
         """
         if self.version > 1:
             return
-        request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
-        await self._ask(CoordinationType.TRANSACTION, self._id, request, lambda found: [found.error_code])
+        await self._add_group(group_id)
 
     async def commit_offsets(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
         """Set offsets of a group that was added; they count once the transaction is committed.
@@ -191,6 +193,49 @@ class TransactionRequests:
         if self.version > 1:
             self._producer = (answer.producer_id, answer.producer_epoch)
             self._sequences.clear()
+        self._note_connections()
+
+    async def abort(self, slots: Collection[Slot], group_id: str) -> None:
+        """Have Kafka write abort markers to partitions and to the group's offsets, and nothing else.
+
+        With requests of version 1: they can add without writing, whatever version the cluster has.
+
+        Raises:
+            ProducerFenced: another producer has the id.
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        if slots:
+            await self._add(slots)
+        await self._add_group(group_id)
+        ending = EndTxnRequest(self._id, *self._producer, False)
+        await self._ask(CoordinationType.TRANSACTION, self._id, ending, lambda found: [found.error_code])
+
+    async def traces(self, slots: Iterable[Slot]) -> dict[Slot, Trace]:
+        """Return what this producer left in partitions, for those where it left something.
+
+        Raises:
+            aiokafka.errors.KafkaError: the cluster did not answer, or refused.
+        """
+        by_node: defaultdict[int, list[Slot]] = defaultdict(list)
+        for slot in slots:
+            by_node[await self._leader(*slot)].append(slot)
+        found: dict[Slot, Trace] = {}
+        for node, led in by_node.items():
+            answer = await self._client.send(node, DescribeProducersRequest(_by_topic(led)))
+            found.update(traces(answer, self._producer[0]))
+        return found
+
+    def _note_connections(self) -> None:
+        self._connections = list(self._client._conns.values())  # noqa: SLF001  # it tells of none of them
+
+    async def _add(self, slots: Iterable[Slot]) -> None:
+        by_topic = list(_by_topic(slots).items())
+        request = AddPartitionsToTxnRequest(self._id, *self._producer, by_topic)
+        await self._ask(CoordinationType.TRANSACTION, self._id, request, _partition_codes)
+
+    async def _add_group(self, group_id: str) -> None:
+        request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
+        await self._ask(CoordinationType.TRANSACTION, self._id, request, lambda found: [found.error_code])
 
     async def _cluster_version(self) -> int:
         """Return the cluster's `transaction.version`, 1 if it is too old to have one."""
@@ -279,6 +324,13 @@ class TransactionRequests:
                 _raise(code)
                 return answer
             await asyncio.sleep(BACKOFF_S)
+
+
+def _by_topic(slots: Iterable[Slot]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for topic, partition in slots:
+        found.setdefault(topic, []).append(partition)
+    return found
 
 
 def _partition_codes(answer: Any) -> list[int]:

@@ -8,15 +8,16 @@ Read next: `committers/exactly_once.py`.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
+from streams.kafka.describe_producers import Trace
 from streams.kafka.pace import within
 from streams.kafka.transaction_requests import LATEST_VERSION, TransactionRequests
 from streams.kafka.write_set import BATCH_BYTES, Slot, Slotted, WriteSet
@@ -31,6 +32,7 @@ class TransactionalProducer:
     `is_open` is False after any failure until it is opened again.
 
     Args:
+        slots: every partition that it may write to.
         first_sequence, latest_version: see TransactionRequests.
     """
 
@@ -39,11 +41,13 @@ class TransactionalProducer:
         settings: Settings,
         space: str,
         partition: int,
+        slots: Collection[Slot],
         first_sequence: int = 0,
         latest_version: int = LATEST_VERSION,
     ) -> None:
         self._settings = settings
         self._id = f"{settings.app_id}.{space}.{partition}"
+        self._slots = slots
         self._requests: TransactionRequests | None = None
         self._first_sequence = first_sequence
         self._latest_version = latest_version
@@ -74,6 +78,55 @@ class TransactionalProducer:
             raise
         self._requests = requests
 
+    async def unfinished(self) -> dict[Slot, int]:
+        """Return where records of an earlier transaction still wait for its end, by slot their first offset.
+
+        After `open` nothing may: Kafka has lost the end marker (it takes a partition without a leader for a
+        deleted one), and the next transaction there would end this one with its own outcome.
+
+        Raises:
+            OutcomeUnknownError: no answer; or other partitions of that transaction have their markers, and
+                only somebody who looks at them can tell its outcome.
+        """
+        requests = self._opened()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                traces = await requests.traces(self._slots)
+        except TopicAuthorizationFailedError as error:
+            raise OutcomeUnknownError(
+                f"transactional id {self._id}: not allowed to read {error}, and so to see end markers that "
+                "Kafka lost: grant the right to read on every topic that a worker writes to"
+            ) from error
+        except (KafkaError, TimeoutError) as error:
+            raise OutcomeUnknownError(
+                f"transactional id {self._id}: {type(error).__name__} for what is unfinished; trying again"
+            ) from error
+        left = _left_open(traces)
+        if left:
+            last = min(traces[slot].epoch for slot in left)
+            before = last if requests.version > 1 else last - 1  # until then transactions share epochs
+            ended = [slot for slot, trace in traces.items() if slot not in left and trace.epoch > before]
+            if ended:
+                raise OutcomeUnknownError(_torn(self._id, left, ended))
+        return left
+
+    async def abort_unfinished(self, slots: Collection[Slot], group_id: str) -> None:
+        """Have end markers written to these partitions and the group's offsets, all as aborted, and close.
+
+        Raises:
+            OutcomeUnknownError: no answer.
+        """
+        requests = self._opened()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await requests.abort(slots, group_id)
+        except (KafkaError, TimeoutError) as error:
+            raise OutcomeUnknownError(
+                f"transactional id {self._id}: {type(error).__name__} while aborting; trying again"
+            ) from error
+        finally:
+            await self.close()
+
     async def transact(
         self,
         writes: Sequence[WriteSet],
@@ -91,14 +144,14 @@ class TransactionalProducer:
             OutcomeUnknownError: no answer; the producer is closed, and only the committed offsets tell what
             happened.
         """
-        requests = self._requests
-        if requests is None:
-            raise OutcomeUnknownError(f"transactional id {self._id}: not open")
+        requests = self._opened()
         batches = [
             slotted for write_set in writes for slotted in write_set.batches(_builder, is_transactional=True)
         ]
         try:
             async with asyncio.timeout(self._timeout_s):
+                if requests.has_lost_connection() and _left_open(await requests.traces(self._slots)):
+                    raise KafkaConnectionError("the transaction before has no end markers")
                 writing = _written(requests, batches, group_id)
                 ends = await (writing if write_within_s is None else within(writing, write_within_s))
                 await reach("after_produce")
@@ -132,6 +185,11 @@ class TransactionalProducer:
         if requests is not None:
             await _close(requests)
 
+    def _opened(self) -> TransactionRequests:
+        if self._requests is None:
+            raise OutcomeUnknownError(f"transactional id {self._id}: not open")
+        return self._requests
+
     @property
     def _timeout_s(self) -> float:
         return self._settings.transaction_timeout_ms / 1000
@@ -143,6 +201,22 @@ async def _written(
     await requests.add_partitions({slot: None for slot, _ in batches})
     await requests.add_group(group_id)
     return await requests.produce(batches)
+
+
+def _left_open(traces: Mapping[Slot, Trace]) -> dict[Slot, int]:
+    return {slot: trace.open_from for slot, trace in traces.items() if trace.open_from is not None}
+
+
+def _torn(transactional_id: str, left: Mapping[Slot, int], ended: Sequence[Slot]) -> str:
+    """Return what a person has to decide, and how."""
+    (topic, partition), offset = min(left.items())
+    others = ", ".join(f"{name}-{number}" for name, number in sorted(ended))
+    return (
+        f"transactional id {transactional_id}: Kafka lost the end marker of a transaction in "
+        f"{topic}-{partition} from offset {offset} on, while {others} may have theirs, so whether it was "
+        "committed cannot be told; nothing is decided here until somebody ends it, see docs/operations.md "
+        "(End markers that Kafka lost)"
+    )
 
 
 def _builder() -> BatchBuilder:

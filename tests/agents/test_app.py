@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from streams.agents.app import build_app
-from streams.kafka.partition_owner import Connections
+from streams.kafka.worker_connections import Connections
 from streams.settings import Settings
 
 

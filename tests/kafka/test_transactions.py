@@ -19,6 +19,7 @@ from streams.settings import Settings
 from streams.wire.topics import CONSENT_STATE, DECISIONS
 
 OVER_TOPIC_LIMIT = random.Random(1).randbytes(9 << 20)
+SLOTS = [(DECISIONS, 0)]
 OFFSET = TopicPartition(CONSENT_STATE, 0)
 Make = Callable[[str], TransactionalProducer]
 
@@ -67,7 +68,9 @@ async def end_offset(settings: Settings) -> int:
 @pytest.fixture(params=[1, 2], ids=["version 1", "version 2"])
 def make(request: pytest.FixtureRequest, settings: Settings) -> Make:
     """Make a producer that uses no later `transaction.version`: older clusters have no other."""
-    return lambda space: TransactionalProducer(settings, space, request.param, latest_version=request.param)
+    return lambda space: TransactionalProducer(
+        settings, space, request.param, SLOTS, latest_version=request.param
+    )
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +236,7 @@ def test_from_version_2_on_every_transaction_has_an_epoch_of_its_own(
 def test_sequence_numbers_go_on_at_zero_after_the_largest(settings: Settings) -> None:
     async def story() -> None:
         producer = TransactionalProducer(
-            settings, "sequence", 0, first_sequence=SEQUENCE_LIMIT - 3, latest_version=1
+            settings, "sequence", 0, SLOTS, first_sequence=SEQUENCE_LIMIT - 3, latest_version=1
         )
         await producer.open()
         for number in range(4):

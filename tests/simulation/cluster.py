@@ -3,12 +3,14 @@
 What it knows of the protocol: InitProducerId bumps the epoch and aborts what is open; a request of an older
 epoch is fenced, whenever it arrives; a batch that comes twice is written once; EndTxn writes a marker to each
 partition and bumps the epoch (KIP-890, part 2); a transaction that stays open too long is aborted; committed
-reading ends at the first open transaction. Written from the protocol, not from the product.
+reading ends at the first open transaction; a broker that starts again may forget the markers of one
+(docs/reliability, S7), which the next of the same producer there then ends. Written from the protocol, not
+from the product.
 """
 
 import asyncio
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -19,6 +21,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFen
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.core.pseudonyms import SALT_BYTES
+from streams.kafka.describe_producers import Trace
 from streams.kernel.record_batch import RecordBatch
 
 BASE_MS = 1_800_000_000_000
@@ -26,6 +29,7 @@ LONGEST_TRANSACTION_S = 10.0
 LATEST_S = 20.0
 """How late a request may arrive that its sender has given up."""
 LOST, LATE, UNANSWERED, TWICE, SLOW = 0.01, 0.01, 0.01, 0.01, 0.05
+LOST_MARKERS = 0.01
 MOST_RECORDS = 50
 
 Slot = tuple[str, int]
@@ -51,13 +55,19 @@ class State(Enum):
 
 
 @dataclass(eq=False)
+class Part:
+    """What one transaction wrote to one partition."""
+
+    begins: int
+    state: State = State.OPEN
+
+
+@dataclass(eq=False)
 class Transaction:
-    """What was written together, and which offsets go with it."""
+    """What was written together."""
 
     since_s: float
-    state: State = State.OPEN
-    slots: set[Slot] = field(default_factory=set)
-    offsets: dict[Slot, int] = field(default_factory=dict)
+    parts: dict[Slot, Part] = field(default_factory=dict)
 
 
 class Entry(NamedTuple):
@@ -67,23 +77,28 @@ class Entry(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]]
-    transaction: Transaction | None = None
+    part: Part | None = None
     is_marker: bool = False
 
     @property
     def is_readable(self) -> bool:
         """Tell whether committed reading shows it."""
-        done = self.transaction is None or self.transaction.state is State.COMMITTED
+        done = self.part is None or self.part.state is State.COMMITTED
         return done and not self.is_marker
 
 
 @dataclass
 class Producer:
-    """A transactional id: its epoch, its open transaction, and the records that each partition has of it."""
+    """A transactional id: its epoch, its open transaction, and what each partition has of it: records, the
+    last epoch, and parts without end marker; of the group, offsets without end marker.
+    """
 
     epoch: int = -1
     open: Transaction | None = None
     written: dict[Slot, int] = field(default_factory=dict)
+    epochs: dict[Slot, int] = field(default_factory=dict)
+    unfinished: dict[Slot, list[Part]] = field(default_factory=dict)
+    offsets: dict[Slot, int] = field(default_factory=dict)
 
 
 class SimCluster:
@@ -98,6 +113,8 @@ class SimCluster:
         }
         self.offsets: dict[Slot, int] = {}
         self.producers: dict[str, Producer] = {}
+        self.starts = 0
+        """Of the broker: each breaks all connections."""
         self.changed = asyncio.Event()
 
     def now_ms(self) -> int:
@@ -111,7 +128,7 @@ class SimCluster:
     def stable(self, slot: Slot) -> int:
         """Return where committed reading ends."""
         for offset, entry in enumerate(self.logs[slot]):
-            if entry.transaction is not None and entry.transaction.state is State.OPEN:
+            if entry.part is not None and entry.part.state is State.OPEN:
                 return offset
         return len(self.logs[slot])
 
@@ -120,13 +137,24 @@ class SimCluster:
         self.logs[slot].append(entry)
         return len(self.logs[slot]) - 1
 
-    def finish(self, transaction: Transaction, state: State) -> None:
-        """End a transaction: its marker goes to every partition that it wrote to."""
-        transaction.state = state
-        for slot in sorted(transaction.slots):
+    def finish(self, producer: Producer, state: State) -> None:
+        """End what a producer has open: a marker goes to every partition that it wrote to, or is lost."""
+        ended, producer.open = producer.open, None
+        producer.epoch += 1
+        producer.written.clear()
+        if ended is None:
+            return
+        if self.is_faulty and self.chance.random() < LOST_MARKERS:
+            self.starts += 1
+            return
+        for slot in sorted(ended.parts):
+            producer.epochs[slot] = producer.epoch
+            for part in producer.unfinished.pop(slot):
+                part.state = state
             self.append(slot, Entry(self.now_ms(), None, None, [], None, is_marker=True))
         if state is State.COMMITTED:
-            self.offsets |= transaction.offsets
+            self.offsets |= producer.offsets
+        producer.offsets.clear()
 
     def read(self, slot: Slot, position: int, most: int = MOST_RECORDS) -> RecordBatch | None:
         """Return committed records from `position` on; None when there is nothing new."""
@@ -184,15 +212,8 @@ class SimCluster:
             for producer in self.producers.values():
                 open_ = producer.open
                 if open_ is not None and now - open_.since_s > LONGEST_TRANSACTION_S:
-                    self.abort(producer)
-                    producer.epoch += 1
+                    self.finish(producer, State.ABORTED)
             self._tell()
-
-    def abort(self, producer: Producer) -> None:
-        """Abort what a producer has open."""
-        if producer.open is not None:
-            self.finish(producer.open, State.ABORTED)
-            producer.open = None
 
     def _delay(self) -> float:
         chance = self.chance
@@ -212,25 +233,59 @@ class SimRequests:
         self._cluster = cluster
         self._id = transactional_id
         self._epoch = -1
+        self._starts = 0
         self._sequences: dict[Slot, int] = {}
+        self.version = 2
 
     async def start(self) -> None:
         """Fence every other user of the transactional id."""
 
         def init() -> int:
             producer = self._cluster.producers.setdefault(self._id, Producer())
-            self._cluster.abort(producer)
-            producer.epoch += 1
-            producer.written.clear()
+            self._cluster.finish(producer, State.ABORTED)
             return producer.epoch
 
         self._epoch = await self._cluster.ask(init)
+        self._starts = self._cluster.starts
+
+    def has_lost_connection(self) -> bool:
+        """Tell whether the broker was away since the last transaction."""
+        return self._starts != self._cluster.starts
+
+    async def traces(self, slots: Collection[Slot]) -> dict[Slot, Trace]:
+        """Return the last epoch in each partition, and where something has no end marker."""
+        producer = self._cluster.producers[self._id]
+
+        def look() -> dict[Slot, Trace]:
+            return {
+                slot: Trace(
+                    epoch, min((part.begins for part in producer.unfinished.get(slot, ())), default=None)
+                )
+                for slot, epoch in producer.epochs.items()
+                if slot in slots
+            }
+
+        return await self._cluster.ask(look)
+
+    async def abort(self, slots: Collection[Slot], group_id: str) -> None:  # noqa: ARG002  # there is one
+        """Write abort markers to partitions, and take back the group's offsets."""
+        epoch, starts = self._epoch, self._starts
+
+        def abort() -> None:
+            parts = self._begun(epoch, starts).parts
+            for slot in slots:
+                parts[slot] = Part(self._cluster.end(slot))
+                self._cluster.producers[self._id].unfinished.setdefault(slot, [])
+            self._cluster.finish(self._checked(epoch, starts), State.ABORTED)
+
+        await self._cluster.ask(abort)
 
     async def close(self) -> None:
         """Do nothing: an open transaction is left to the next or to its time-out."""
 
-    async def add_partitions(self, slots: object) -> None:
-        """Do nothing: version 2."""
+    async def add_partitions(self, slots: object) -> None:  # noqa: ARG002  # version 2 adds by writing
+        """Begin, on connections made anew where they broke."""
+        self._starts = self._cluster.starts
 
     async def add_group(self, group_id: str) -> None:
         """Do nothing: version 2."""
@@ -243,32 +298,30 @@ class SimRequests:
             queues.setdefault(slot, []).append(batch)
         while queues:
             now = {slot: self._numbered(slot, queue.pop(0)) for slot, queue in queues.items()}
-            ends |= await self._cluster.ask(self._write(self._epoch, now))
+            ends |= await self._cluster.ask(self._write(now))
             queues = {slot: queue for slot, queue in queues.items() if queue}
         return ends
 
     async def commit_offsets(self, offsets: Mapping[Any, int], group_id: str) -> None:  # noqa: ARG002  # there is one
         """Set the group's offsets with the transaction."""
-        epoch = self._epoch
+        epoch, starts = self._epoch, self._starts
 
         def add() -> None:
             wanted = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-            self._begun(epoch).offsets.update(wanted)
+            self._begun(epoch, starts)
+            self._cluster.producers[self._id].offsets.update(wanted)
 
         await self._cluster.ask(add)
 
     async def commit(self) -> None:
         """End the transaction, and take the next epoch."""
-        epoch = self._epoch
+        epoch, starts = self._epoch, self._starts
 
         def end() -> int:
-            producer = self._checked(epoch)
+            producer = self._checked(epoch, starts)
             if producer.open is None:
                 raise ProducerFenced
-            self._cluster.finish(producer.open, State.COMMITTED)
-            producer.open = None
-            producer.epoch += 1
-            producer.written.clear()
+            self._cluster.finish(producer, State.COMMITTED)
             return producer.epoch
 
         self._epoch = await self._cluster.ask(end)
@@ -280,31 +333,39 @@ class SimRequests:
         batch._set_producer_state(1, 0, sequence)  # as the real client does
         return sequence, bytes(batch._build())  # as above
 
-    def _write(self, epoch: int, batches: Mapping[Slot, tuple[int, bytes]]) -> Callable[[], dict[Slot, int]]:
+    def _write(self, batches: Mapping[Slot, tuple[int, bytes]]) -> Callable[[], dict[Slot, int]]:
+        epoch, starts = self._epoch, self._starts
+
         def write() -> dict[Slot, int]:
-            transaction = self._begun(epoch)
-            written = self._checked(epoch).written
+            transaction = self._begun(epoch, starts)
+            producer = self._checked(epoch, starts)
+            written = producer.written
             ends: dict[Slot, int] = {}
             for slot, (sequence, data) in batches.items():
                 if written.get(slot, 0) == sequence:
                     records = _records(data)
                     written[slot] = sequence + len(records)
-                    transaction.slots.add(slot)
+                    producer.epochs[slot] = epoch
+                    if slot not in transaction.parts:
+                        transaction.parts[slot] = Part(self._cluster.end(slot))
+                        producer.unfinished.setdefault(slot, []).append(transaction.parts[slot])
                     for key, value, headers in records:
-                        entry = Entry(self._cluster.now_ms(), key, value, headers, transaction)
+                        entry = Entry(self._cluster.now_ms(), key, value, headers, transaction.parts[slot])
                         ends[slot] = self._cluster.append(slot, entry) + 1
             return ends
 
         return write
 
-    def _checked(self, epoch: int) -> Producer:
+    def _checked(self, epoch: int, starts: int) -> Producer:
+        if starts != self._cluster.starts:
+            raise KafkaConnectionError  # it was cut when the broker went
         producer = self._cluster.producers[self._id]
         if producer.epoch != epoch:
             raise ProducerFenced
         return producer
 
-    def _begun(self, epoch: int) -> Transaction:
-        producer = self._checked(epoch)
+    def _begun(self, epoch: int, starts: int) -> Transaction:
+        producer = self._checked(epoch, starts)
         if producer.open is None:
             producer.open = Transaction(asyncio.get_running_loop().time())
         return producer.open
@@ -323,5 +384,5 @@ def _in_vain(apply: Callable[[], object]) -> None:
     """Do what nobody waits for any more."""
     try:
         apply()
-    except ProducerFenced:
+    except (ProducerFenced, KafkaConnectionError):
         return

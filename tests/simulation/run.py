@@ -8,7 +8,7 @@ from typing import Any
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, DEAD_LETTERS, DECISIONS, DELIVERY, TOPICS
 from tests.harness.messages import balance, consent, request, shipment, transaction
 from tests.simulation.clock import StuckError, VirtualLoop
-from tests.simulation.cluster import BASE_MS, CLIENT, Entry, SimCluster, Slot, State, Transaction
+from tests.simulation.cluster import BASE_MS, CLIENT, Entry, Part, SimCluster, Slot, State
 from tests.simulation.worker import SimWorker, install
 from verifier.avro import Reader, load_schema, schema_ids, unframe
 from verifier.conservation import Conservation
@@ -131,13 +131,13 @@ class Simulation:
             known.append(made)
             topic, key, value = made
             slot = topic, partition_of(key, PARTITIONS)
-            transaction = None
+            part = None
             if chance.random() < 0.1:
-                transaction = Transaction(0.0, slots={slot})
-                self._spawn(self._end(transaction))
+                part = Part(self._cluster.end(slot))
+                self._spawn(self._end(slot, part))
             if topic != CONSENT_REQUESTS:
                 self._note(slot)
-            self._cluster.append(slot, Entry(self._cluster.now_ms(), key, value, [], transaction))
+            self._cluster.append(slot, Entry(self._cluster.now_ms(), key, value, [], part))
             self._cluster._tell()  # a producer of its own, without a network
 
     def _note(self, slot: Slot) -> None:
@@ -147,9 +147,10 @@ class Simulation:
         }
         self._floors.append(Floor(acknowledged, {slot: self._cluster.end(slot)}))
 
-    async def _end(self, transaction: Transaction) -> None:
+    async def _end(self, slot: Slot, part: Part) -> None:
         await asyncio.sleep(self._chance.uniform(0.01, 3))
-        self._cluster.finish(transaction, self._chance.choice((State.COMMITTED, State.ABORTED)))
+        part.state = self._chance.choice((State.COMMITTED, State.ABORTED))
+        self._cluster.append(slot, Entry(self._cluster.now_ms(), None, None, [], None, is_marker=True))
         self._cluster._tell()  # as above
 
     def _made(self, number: int) -> tuple[str, bytes, bytes]:

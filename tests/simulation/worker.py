@@ -15,7 +15,7 @@ from streams.core.policy import make_policy
 from streams.kafka.breaker import DeadLetterBreaker
 from streams.kafka.carrier import Carrier
 from streams.kafka.metadata import ClusterInfo, TopicInfo
-from streams.kafka.partition_owner import Connections
+from streams.kafka.worker_connections import Connections
 from streams.kernel.fold_batch import Secrets
 from streams.kernel.path import INTERPRETED, choose_path
 from streams.kernel.record_batch import RecordBatch
@@ -141,9 +141,18 @@ class SimConnections:
         """Return the high watermark of consent requests."""
         return await self._cluster.ask(lambda: self._cluster.end((CONSENT_REQUESTS, partition)))
 
-    async def committed(self, topics: Iterable[str], partition: int) -> dict[str, int]:
-        """Return the group's offsets."""
-        found = await self._cluster.ask(lambda: dict(self._cluster.offsets))
+    async def committed(self, topics: Iterable[str], partition: int) -> dict[str, int] | None:
+        """Return the group's offsets; None: a transaction has some of them."""
+
+        def look() -> dict[Slot, int] | None:
+            wanted = {(topic, partition) for topic in topics}
+            if any(wanted & set(producer.offsets) for producer in self._cluster.producers.values()):
+                return None
+            return dict(self._cluster.offsets)
+
+        found = await self._cluster.ask(look)
+        if found is None:
+            return None
         return {topic: found[topic, partition] for topic in topics if (topic, partition) in found}
 
     async def ranges(self, topics: Iterable[str], partition: int) -> Mapping[str, tuple[int, int]]:

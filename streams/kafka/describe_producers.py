@@ -1,0 +1,107 @@
+"""DescribeProducers, which aiokafka does not encode: what a partition's leader knows of a producer.
+
+Field for field as in Kafka's message definitions. Imports the Kafka client only. Read next:
+`transaction_requests.py`. Source: KIP-664; Kafka 4.3 protocol (key 61, version 0).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from aiokafka.errors import for_code
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+
+_NO_TAGS: dict[int, bytes] = {}
+_TAGS = ("tags", TaggedFields)
+
+
+class Trace(NamedTuple):
+    """What a producer left in a partition: its last epoch there, and the first offset of a transaction that
+    has no end marker yet, None if there is none.
+    """
+
+    epoch: int
+    open_from: int | None
+
+
+class DescribeProducersResponse(Response):
+    """See `traces`."""
+
+    API_KEY = 61
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("error_message", CompactString("utf-8")),
+                        (
+                            "producers",
+                            CompactArray(
+                                ("producer_id", Int64),
+                                ("producer_epoch", Int32),
+                                ("last_sequence", Int32),
+                                ("last_timestamp", Int64),
+                                ("coordinator_epoch", Int32),
+                                ("transaction_start", Int64),
+                                _TAGS,
+                            ),
+                        ),
+                        _TAGS,
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class DescribeProducersStruct(RequestStruct):
+    """DescribeProducers 0."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 61
+    API_VERSION = 0
+    RESPONSE_TYPE = DescribeProducersResponse
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS),
+        ),
+        _TAGS,
+    )
+
+
+class DescribeProducersRequest(Request[DescribeProducersStruct]):
+    """Asks the leader of partitions for their producers; its reader needs READ on the topics."""
+
+    API_KEY = 61
+
+    def __init__(self, topics: Mapping[str, Sequence[int]]) -> None:
+        self._topics = [(topic, list(partitions), _NO_TAGS) for topic, partitions in topics.items()]
+
+    def build(self, request_struct_class: type[DescribeProducersStruct]) -> DescribeProducersStruct:
+        """Return the request."""
+        return request_struct_class(self._topics, _NO_TAGS)
+
+
+def traces(answer: Any, producer_id: int) -> Iterator[tuple[tuple[str, int], Trace]]:
+    """Return a producer's traces in the partitions of a DescribeProducersResponse, where it has one.
+
+    Raises:
+        aiokafka.errors.KafkaError: a partition was not described.
+    """
+    for topic, partitions, *_ in answer.topics:
+        for partition, code, _, producers, *_more in partitions:
+            if code:
+                raise for_code(code)(f"{topic}-{partition}")
+            for found_id, epoch, _sequence, _timestamp, _coordinator, start, *_rest in producers:
+                if found_id == producer_id:
+                    yield (topic, partition), Trace(epoch, start if start >= 0 else None)
