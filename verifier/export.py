@@ -13,7 +13,6 @@ from typing import Any
 from confluent_kafka import (
     OFFSET_BEGINNING,
     OFFSET_END,
-    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -25,7 +24,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_
 from verifier.avro import BrokenValueError, Reader, encode, load_schema, schema_ids, unframe
 from verifier.evidence import EVENT_TOPICS
 from verifier.recording import REQUESTS, Request, Sent
-from verifier.topics import CONNECT_S, DEAD_LETTERS, DECISIONS, DELIVERY, UnreachableError
+from verifier.topics import CONNECT_S, DEAD_LETTERS, DECISIONS, DELIVERY, UnreachableError, reader
 from verifier.watch import Watch
 
 OUTPUTS = (DELIVERY, DECISIONS, DEAD_LETTERS, "consent.results", "consent.evidence")
@@ -61,8 +60,7 @@ class Export:
         self, bootstrap: str, port: int, canary_every_s: float | None, options: dict[str, Any] | None = None
     ) -> None:
         self._plain = {**(options or {}), "bootstrap.servers": bootstrap}
-        self._reader = self._consumer()
-        self._lookup = self._consumer()
+        self._reader, self._lookup = (reader(bootstrap, options) for _ in range(2))
         self._reached: dict[int, int] = {}
         self._every_s = canary_every_s
         self._marker = f"canary-{uuid.uuid4().hex}"
@@ -214,19 +212,6 @@ class Export:
         self._reader.assign(places)
         self._reached.update(dict.fromkeys(known[REQUESTS].partitions, 0))
         return len(known[REQUESTS].partitions)
-
-    def _consumer(self) -> Consumer:
-        return Consumer(
-            {
-                **self._plain,
-                "group.id": f"verifier-{uuid.uuid4()}",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "fetch.wait.max.ms": 50,
-            }
-        )
 
 
 def export(

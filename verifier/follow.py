@@ -6,16 +6,15 @@ Imports confluent-kafka, `recording` and `topics`. Read next: `invariants.py`.
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from verifier.invariants import Seen
 from verifier.recording import digest_of
-from verifier.topics import CONNECT_S, DELIVERY, UnreachableError
+from verifier.topics import CONNECT_S, DELIVERY, UnreachableError, reader
 
 POLL_S = 0.2
 RECORDS = 10_000
@@ -30,17 +29,7 @@ def follow(
 
     A broker that is away is waited for. Raises UnreachableError when there is none at the start.
     """
-    consumer = Consumer(
-        {
-            **(options or {}),
-            "bootstrap.servers": bootstrap,
-            "group.id": f"verifier-{uuid.uuid4()}",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 50,
-        }
-    )
+    consumer = reader(bootstrap, options, auto_offset_reset="error", enable_partition_eof=False)
     found = consumer.list_topics(DELIVERY, timeout=CONNECT_S).topics[DELIVERY]
     if found.error is not None:
         raise UnreachableError(f"topic {DELIVERY} at {bootstrap}: {found.error.str()}")

@@ -31,26 +31,33 @@ class UnreachableError(Exception):
     """Kafka, or a topic that must be there, is not; the text names it and the cure."""
 
 
+def reader(bootstrap: str, options: dict[str, Any] | None, **named: Any) -> Consumer:
+    """Return a group-less reader of what is committed, from where it is told to.
+
+    `options` are librdkafka's, for clusters that ask for credentials; so are `named`, with _ for a dot.
+    """
+    return Consumer(
+        {
+            **(options or {}),
+            "bootstrap.servers": bootstrap,
+            "group.id": f"verifier-{uuid.uuid4()}",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 50,
+            **{name.replace("_", "."): value for name, value in named.items()},
+        }
+    )
+
+
 class Topics:
     """A cluster's topics, read as a whole."""
 
     def __init__(self, bootstrap: str, options: dict[str, Any] | None = None) -> None:
-        """Connect to `bootstrap` (HOST:PORT); `options` are librdkafka's, for clusters that ask for
-        credentials.
-        """
+        """Connect to `bootstrap` (HOST:PORT); see `reader`."""
         self._bootstrap = bootstrap
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": f"verifier-{uuid.uuid4()}",
-                "isolation.level": "read_committed",
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 50,
-                **(options or {}),
-            }
-        )
+        self._consumer = reader(bootstrap, options)
 
     def close(self) -> None:
         """Close the connection. Never raises for a broker that is gone."""

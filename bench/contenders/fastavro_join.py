@@ -67,6 +67,8 @@ def load_consents(bootstrap: str) -> Consents:
     consents: Consents = {}
     while wanted > 0:
         for message in consumer.consume(10_000, timeout=1.0):
+            if message.error() is not None:  # a broker that is away says so in the place of a record
+                continue
             wanted -= 1
             if (consent := read_grant(message.value())) is not None:
                 consents[message.key()] = consent
