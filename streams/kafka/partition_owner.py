@@ -41,14 +41,11 @@ from streams.wire.topics import (
     DELIVERY,
     EVENT_TOPICS,
     NOTIFIER_STATE,
-    TOPICS,
 )
 
 log = logging.getLogger(__name__)
 
 INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
-OWN_OUTPUTS = tuple(topic.name for topic in TOPICS if topic.space == "subject" and topic.name not in INPUTS)
-"""Of these a worker writes the partitions whose numbers it owns; of messenger-delivery it writes all."""
 
 
 class PartitionOwner:
@@ -71,19 +68,16 @@ class PartitionOwner:
         self.observer = shared.observer
         self._shared = shared
         self._store = store
-        recipients = shared.cluster.topics[DELIVERY].partitions
-        slots = [(topic, partition) for topic in OWN_OUTPUTS]
-        slots += [(DELIVERY, number) for number in range(recipients)]
-        self._producer = TransactionalProducer(settings, "subject", partition, slots)
+        self._writer = ResultWriter(shared.cluster, partition, shared.policy.version, shared.seal)
+        self._producer = TransactionalProducer(settings, "subject", partition, self._writer.slots)
         self._committer = make_committer(self._producer)
         self._is_chained = settings.guarantee == "exactly_once"
         self._together = INPUTS if self._is_chained else (CONSENT_REQUESTS,)  # committed with the marker
-        self._writer = ResultWriter(shared.cluster, partition, shared.policy.version, shared.seal)
         self._setup = Setup(
             settings.app_id,
             partition,
             shared.partitions,
-            recipients,
+            shared.cluster.topics[DELIVERY].partitions,
             shared.policy,
             BATCH_BYTES,
             pack,
@@ -140,6 +134,14 @@ class PartitionOwner:
         self.is_restored = True
         self._chain_head = marker.chain_head if marker is not None else ""
         gc.freeze()  # what was restored stays: no collection has to walk it
+
+    async def is_whole(self) -> bool:
+        """Tell whether no transaction of this partition number waits for an end that Kafka lost.
+
+        Raises:
+            OutcomeUnknownError: not acquired.
+        """
+        return await self._producer.is_whole()
 
     async def release(self) -> None:
         """Let go of the fence and the reader. Never raises."""
@@ -269,12 +271,13 @@ class PartitionOwner:
         return ends
 
     async def _end_unfinished(self) -> None:
-        """Abort a transaction of this partition number whose end markers Kafka lost.
+        """End a transaction of this partition number whose end markers Kafka lost, as it had ended.
 
-        Nobody has seen anything of it, but this process may remember it: memory begins anew.
+        If nobody knows how, and nobody has seen anything of it, it is aborted. This process may remember it
+        all the same: memory begins anew.
 
         Raises:
-            OutcomeUnknownError: aborted; or it cannot be, and the message says why.
+            OutcomeUnknownError: ended; or it cannot be, and the message says why.
         """
         left = await self._producer.unfinished()
         committed = await self._shared.offsets.committed(INPUTS, self.partition)
@@ -284,15 +287,17 @@ class PartitionOwner:
         self._forget()
         await self._restore()
         marked = marked_positions(self._store.marker)
-        if left and committed is not None and goes_beyond(committed, marked, self._together):
+        was_committed = self._producer.was_committed
+        is_seen = left and committed is not None and goes_beyond(committed, marked, self._together)
+        if was_committed is None and is_seen:
             raise OutcomeUnknownError(
                 f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: nothing "
                 "is decided here until somebody ends it, see docs/operations.md (End markers that Kafka lost)"
             )
-        await self._producer.abort_unfinished(left, self._shared.settings.app_id)
+        await self._producer.finish(left, self._shared.settings.app_id)
         raise OutcomeUnknownError(
-            f"Kafka lost the end markers of a transaction that nobody has seen ({places or 'its offsets'}); "
-            "it is aborted now, and decided again"
+            f"Kafka lost end markers of a transaction ({places or 'its offsets'}); "
+            f"it is {'committed' if was_committed else 'aborted'} now, reading back"
         )
 
     async def _committed(self) -> dict[str, int]:

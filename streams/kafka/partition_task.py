@@ -24,6 +24,8 @@ from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
 log = logging.getLogger(__name__)
 
 PENDING_FACTOR = 3  # batches kept while one is under way, in units of batch_max_records
+LOOK_S = 1.0
+"""Without anything to do it is looked so often whether a broker that started again lost end markers."""
 FENCED_WAIT_S = 10.0  # a rebalance that takes the partition away comes sooner
 
 
@@ -168,7 +170,9 @@ class PartitionTask:
             elif self._requests:
                 await self._fold_arrived()
             else:
-                await self._until_woken(rest_s)
+                await self._until_woken(LOOK_S if rest_s is None else rest_s)
+                if not await self._owner.is_whole():
+                    await self._acquire()
 
     def _rest_s(self) -> float | None:
         """Return how long events wait for more of them; None if there are none."""

@@ -64,6 +64,11 @@ class ResultWriter:
         self._seal = seal
         self._partition = partition
         self._policy_version = policy_version
+        own = (CONSENT_STATE, CONSENT_RESULTS, NOTIFIER_STATE, DECISIONS)
+        self.slots = [(topic, partition) for topic in own]
+        """Every partition that it may write to: of other topics it does not choose the keys."""
+        for topic in (DELIVERY, CONSENT_EVIDENCE, DEAD_LETTERS):
+            self.slots += [(topic, number) for number in range(cluster.topics[topic].partitions)]
         deliveries = cluster.topics[DELIVERY].partitions
         self._recipient_partition = lru_cache(RECIPIENTS_KNOWN)(
             lambda recipient: partition_of(recipient, deliveries)

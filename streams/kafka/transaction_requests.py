@@ -38,7 +38,6 @@ from aiokafka.protocol.transaction import (
 )
 
 from streams.kafka.connection import client_options
-from streams.kafka.describe_producers import DescribeProducersRequest, Trace, traces
 from streams.kafka.transaction_protocol import (
     FEATURE,
     EndTxnRequest5,
@@ -46,6 +45,15 @@ from streams.kafka.transaction_protocol import (
     ProduceRequest12,
     TxnOffsetCommitRequest5,
     finalized,
+)
+from streams.kafka.transaction_traces import (
+    DescribeProducersRequest,
+    DescribeTransactionsRequest,
+    LastTransaction,
+    Trace,
+    last_transaction,
+    state_codes,
+    traces,
 )
 from streams.kafka.write_set import Batch, Slot
 from streams.settings import Settings
@@ -89,29 +97,31 @@ class TransactionRequests:
         self._sequences: defaultdict[Slot, int] = defaultdict(lambda: first_sequence)
         self._producer = (-1, -1)
         self._latest_version = latest_version
-        self._connections: list[Any] = []
+        self._connections: set[Any] = set()
         self.version = 1
+        self.last: LastTransaction | None = None
 
     async def start(self) -> None:
         """Connect, and fence every other user of the transactional id.
+
+        `last` tells then what the coordinator knew of it before, also if this failed later.
 
         Raises:
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
         await self._client.bootstrap()
         self.version = min(await self._cluster_version(), self._latest_version)
-        answer = await self._ask(
-            CoordinationType.TRANSACTION,
-            self._id,
-            InitProducerIdRequest(self._id, self._timeout_ms),
-            lambda found: [found.error_code],
-        )
+        answer = await self._initialise()
         self._producer = (answer.producer_id, answer.producer_epoch)
         self._note_connections()
 
     def has_lost_connection(self) -> bool:
-        """Tell whether a connection broke since the last transaction: a broker may have started again."""
+        """Tell whether one that was used broke since those were forgotten: a broker may have been away."""
         return not all(connection.connected() for connection in self._connections)
+
+    def forget_lost_connections(self) -> None:
+        """Have `has_lost_connection` speak of what breaks from now on."""
+        self._connections = {connection for connection in self._connections if connection.connected()}
 
     async def close(self) -> None:
         """Disconnect; what is under way fails."""
@@ -144,6 +154,7 @@ class TransactionRequests:
         while queues:
             ends.update(await self._produce({slot: queue.popleft() for slot, queue in queues.items()}))
             queues = defaultdict(deque, {slot: queue for slot, queue in queues.items() if queue})
+        self._note_connections()
         return ends
 
     async def add_group(self, group_id: str) -> None:
@@ -195,8 +206,8 @@ class TransactionRequests:
             self._sequences.clear()
         self._note_connections()
 
-    async def abort(self, slots: Collection[Slot], group_id: str) -> None:
-        """Have Kafka write abort markers to partitions and to the group's offsets, and nothing else.
+    async def mark(self, slots: Collection[Slot], group_id: str, *, is_commit: bool) -> None:
+        """Have Kafka write end markers to partitions and to the group's offsets, and nothing else.
 
         With requests of version 1: they can add without writing, whatever version the cluster has.
 
@@ -207,7 +218,7 @@ class TransactionRequests:
         if slots:
             await self._add(slots)
         await self._add_group(group_id)
-        ending = EndTxnRequest(self._id, *self._producer, False)
+        ending = EndTxnRequest(self._id, *self._producer, is_commit)
         await self._ask(CoordinationType.TRANSACTION, self._id, ending, lambda found: [found.error_code])
 
     async def traces(self, slots: Iterable[Slot]) -> dict[Slot, Trace]:
@@ -225,8 +236,26 @@ class TransactionRequests:
             found.update(traces(answer, self._producer[0]))
         return found
 
+    async def _initialise(self) -> Any:
+        """Have the id initialised, which ends what is under way; note how its last transaction ended."""
+        kind, name = CoordinationType.TRANSACTION, self._id
+        describing = DescribeTransactionsRequest(name)
+        initialising = InitProducerIdRequest(name, self._timeout_ms)
+        while True:
+            self.last = last_transaction(await self._ask(kind, name, describing, state_codes))
+            try:
+                return await self._ask(
+                    kind,
+                    name,
+                    initialising,
+                    lambda found: [found.error_code],
+                    (CoordinatorLoadInProgressError,),
+                )
+            except ConcurrentTransactions:
+                await asyncio.sleep(BACKOFF_S)
+
     def _note_connections(self) -> None:
-        self._connections = list(self._client._conns.values())  # noqa: SLF001  # it tells of none of them
+        self._connections.update(self._client._conns.values())  # noqa: SLF001  # it tells of none of them
 
     async def _add(self, slots: Iterable[Slot]) -> None:
         by_topic = list(_by_topic(slots).items())
@@ -311,7 +340,14 @@ class TransactionRequests:
                 await asyncio.sleep(BACKOFF_S)
         return self._coordinators[kind]
 
-    async def _ask(self, kind: int, key: str, request: Any, codes: Callable[[Any], Sequence[int]]) -> Any:
+    async def _ask(
+        self,
+        kind: int,
+        key: str,
+        request: Any,
+        codes: Callable[[Any], Sequence[int]],
+        not_yet: tuple[type[Exception], ...] = _NOT_YET,
+    ) -> Any:
         """Ask a coordinator, again while it has not begun with it or another one is responsible."""
         while True:
             node = await self._coordinator(kind, key)
@@ -320,7 +356,7 @@ class TransactionRequests:
             error = for_code(code)
             if issubclass(error, _ELSEWHERE):
                 del self._coordinators[kind]
-            elif not issubclass(error, _NOT_YET):
+            elif not issubclass(error, not_yet):
                 _raise(code)
                 return answer
             await asyncio.sleep(BACKOFF_S)

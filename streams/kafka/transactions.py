@@ -17,9 +17,9 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
-from streams.kafka.describe_producers import Trace
 from streams.kafka.pace import within
 from streams.kafka.transaction_requests import LATEST_VERSION, TransactionRequests
+from streams.kafka.transaction_traces import LastTransaction, Trace
 from streams.kafka.write_set import BATCH_BYTES, Slot, Slotted, WriteSet
 from streams.settings import Settings
 
@@ -49,6 +49,7 @@ class TransactionalProducer:
         self._id = f"{settings.app_id}.{space}.{partition}"
         self._slots = slots
         self._requests: TransactionRequests | None = None
+        self._last: LastTransaction | None = None
         self._first_sequence = first_sequence
         self._latest_version = latest_version
 
@@ -76,7 +77,27 @@ class TransactionalProducer:
         except BaseException:
             await _close(requests)
             raise
+        finally:
+            self._note(requests.last)
         self._requests = requests
+
+    @property
+    def was_committed(self) -> bool | None:
+        """Tell how the last transaction had ended when it was opened; None: nobody knows."""
+        return None if self._last is None else self._last.was_committed
+
+    def _note(self, last: LastTransaction | None) -> None:
+        """Keep how the last transaction ended, which Kafka forgets when the id is initialised.
+
+        An `open` before this one may have done that, and failed later: no transaction came since if the epoch
+        is of at most one more.
+        """
+        known = self._last
+        if last is not None and last.is_initialised and known is not None:
+            more = last.producer[1] - known.producer[1]
+            if last.producer[0] == known.producer[0] and 0 <= more <= 1:
+                last = last._replace(was_committed=known.was_committed)
+        self._last = last or known
 
     async def unfinished(self) -> dict[Slot, int]:
         """Return where records of an earlier transaction still wait for its end, by slot their first offset.
@@ -85,8 +106,8 @@ class TransactionalProducer:
         deleted one), and the next transaction there would end this one with its own outcome.
 
         Raises:
-            OutcomeUnknownError: no answer; or other partitions of that transaction have their markers, and
-                only somebody who looks at them can tell its outcome.
+            OutcomeUnknownError: no answer; or `was_committed` is None and other partitions of that
+                transaction have their markers: only somebody who looks at them can tell its outcome.
         """
         requests = self._opened()
         try:
@@ -102,7 +123,7 @@ class TransactionalProducer:
                 f"transactional id {self._id}: {type(error).__name__} for what is unfinished; trying again"
             ) from error
         left = _left_open(traces)
-        if left:
+        if left and self.was_committed is None:
             last = min(traces[slot].epoch for slot in left)
             before = last if requests.version > 1 else last - 1  # until then transactions share epochs
             ended = [slot for slot, trace in traces.items() if slot not in left and trace.epoch > before]
@@ -110,8 +131,21 @@ class TransactionalProducer:
                 raise OutcomeUnknownError(_torn(self._id, left, ended))
         return left
 
-    async def abort_unfinished(self, slots: Collection[Slot], group_id: str) -> None:
-        """Have end markers written to these partitions and the group's offsets, all as aborted, and close.
+    async def is_whole(self) -> bool:
+        """Tell whether nothing waits for its end, asking only if a connection broke since it was told last.
+
+        False also if nobody answers.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._is_whole(self._opened())
+        except (KafkaError, TimeoutError):
+            return False
+
+    async def finish(self, slots: Collection[Slot], group_id: str) -> None:
+        """Have end markers written to these partitions and for the group's offsets, and close.
+
+        As committed if the transaction was, else as aborted.
 
         Raises:
             OutcomeUnknownError: no answer.
@@ -119,10 +153,10 @@ class TransactionalProducer:
         requests = self._opened()
         try:
             async with asyncio.timeout(self._timeout_s):
-                await requests.abort(slots, group_id)
+                await requests.mark(slots, group_id, is_commit=bool(self.was_committed))
         except (KafkaError, TimeoutError) as error:
             raise OutcomeUnknownError(
-                f"transactional id {self._id}: {type(error).__name__} while aborting; trying again"
+                f"transactional id {self._id}: {type(error).__name__} while it is finished; trying again"
             ) from error
         finally:
             await self.close()
@@ -145,12 +179,13 @@ class TransactionalProducer:
             happened.
         """
         requests = self._opened()
+        self._last = None
         batches = [
             slotted for write_set in writes for slotted in write_set.batches(_builder, is_transactional=True)
         ]
         try:
             async with asyncio.timeout(self._timeout_s):
-                if requests.has_lost_connection() and _left_open(await requests.traces(self._slots)):
+                if not await self._is_whole(requests):
                     raise KafkaConnectionError("the transaction before has no end markers")
                 writing = _written(requests, batches, group_id)
                 ends = await (writing if write_within_s is None else within(writing, write_within_s))
@@ -184,6 +219,13 @@ class TransactionalProducer:
         requests, self._requests = self._requests, None
         if requests is not None:
             await _close(requests)
+
+    async def _is_whole(self, requests: TransactionRequests) -> bool:
+        if requests.has_lost_connection():
+            if _left_open(await requests.traces(self._slots)):
+                return False
+            requests.forget_lost_connections()
+        return True
 
     def _opened(self) -> TransactionRequests:
         if self._requests is None:

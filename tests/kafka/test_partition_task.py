@@ -51,6 +51,9 @@ class Owner:
     async def release(self) -> None:
         pass
 
+    async def is_whole(self) -> bool:
+        return True
+
     async def request_high_watermark(self) -> int:
         self.happened.append("asked")
         await asyncio.sleep(self.answers_after_s)

@@ -13,7 +13,7 @@ from streams.errors import OutcomeUnknownError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker, start_broker
 from streams.kafka.positions import GroupOffsets
-from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.transactions import TransactionalProducer, _builder
 from streams.kafka.write_set import Slot, WriteSet
 from streams.settings import Settings
 from streams.wire.topics import BANK_TRANSACTIONS, DECISIONS, NOTIFIER_STATE
@@ -83,6 +83,16 @@ def producer(
     return TransactionalProducer(settings, "subject", PARTITION, slots, latest_version=latest_version)
 
 
+def outcome(owner: TransactionalProducer) -> bool | None:
+    return owner.was_committed
+
+
+async def initialised_by_another(settings: Settings) -> None:
+    other = producer(settings)
+    await other.open()
+    await other.close()
+
+
 def test_what_the_next_transaction_would_have_committed_is_found_and_aborted(settings: Settings) -> None:
     name = f"{settings.app_id}.subject.{PARTITION}"
 
@@ -98,11 +108,13 @@ def test_what_the_next_transaction_would_have_committed_is_found_and_aborted(set
         await leave_open(
             settings, name, [writes(DECISIONS, b"lost"), writes(NOTIFIER_STATE, b"lost")], {INPUT: 2}
         )
+        owner = producer(settings)
         await owner.open()
+        assert owner.was_committed is None, "Kafka forgot it when the id was initialised"
         left = await owner.unfinished()
         assert set(left) == set(SLOTS)
         assert await committed(settings) is None
-        await owner.abort_unfinished(left, settings.app_id)
+        await owner.finish(left, settings.app_id)
         assert not owner.is_open
         await owner.open()
         assert await owner.unfinished() == {}
@@ -138,10 +150,11 @@ def test_offsets_alone_may_be_what_is_unfinished(settings: Settings) -> None:
         await owner.transact([writes(DECISIONS, b"o")], {INPUT: 5}, settings.app_id)
         await owner.close()
         await leave_open(settings, f"{settings.app_id}.subject.{PARTITION}", [], {INPUT: 6})
+        owner = producer(settings)
         await owner.open()
         assert await owner.unfinished() == {}
         assert await committed(settings) is None
-        await owner.abort_unfinished([], settings.app_id)
+        await owner.finish([], settings.app_id)
         assert await committed(settings) == {BANK_TRANSACTIONS: 5}
 
     run(story)
@@ -157,12 +170,63 @@ def test_a_transaction_that_ended_elsewhere_is_left_to_a_person(
         await leave_open(
             settings, name, [writes(DECISIONS, b"torn")], {}, ended=[writes(NOTIFIER_STATE, b"torn")]
         )
+        await initialised_by_another(settings)
         await owner.open()
         with pytest.raises(
             OutcomeUnknownError, match=r"notifier.decisions-3 from offset \d+ on, while notifier.state-3"
         ):
             await owner.unfinished()
-        await owner.abort_unfinished(SLOTS[:1], settings.app_id)
+        await owner.finish(SLOTS[:1], settings.app_id)
+
+    run(story)
+
+
+@pytest.mark.parametrize("looks", [1, 3])
+def test_a_transaction_that_the_coordinator_remembers_ends_as_it_did(settings: Settings, looks: int) -> None:
+    name = f"{settings.app_id}.subject.{PARTITION}"
+
+    async def story() -> None:
+        await leave_open(
+            settings, name, [writes(DECISIONS, b"late")], {INPUT: 7}, ended=[writes(NOTIFIER_STATE, b"late")]
+        )
+        owner = producer(settings)
+        for _ in range(looks):
+            await owner.open()
+        assert owner.was_committed is True
+        left = await owner.unfinished()
+        assert await committed(settings) is None
+        await owner.finish(left, settings.app_id)
+        await owner.open()
+        assert await owner.unfinished() == {}
+        assert (await visible(settings, DECISIONS))[-1] == b"late"
+        assert await committed(settings) == {BANK_TRANSACTIONS: 7}
+        await owner.close()
+
+    run(story)
+
+
+def test_what_was_under_way_counts_as_aborted_and_a_new_transaction_as_unknown(settings: Settings) -> None:
+    async def story() -> None:
+        first = producer(settings)
+        await first.open()
+        assert outcome(first) is None, "nobody has used the id before"
+        await first.transact([writes(DECISIONS, b"x")], {INPUT: 1}, settings.app_id)
+        assert first._requests is not None
+        await first._requests.produce(writes(DECISIONS, b"y").batches(_builder, is_transactional=True))
+        await first.close()
+        owner = producer(settings)
+        await owner.open()
+        assert outcome(owner) is False
+        await owner.transact([writes(DECISIONS, b"z")], {INPUT: 1}, settings.app_id)
+        assert outcome(owner) is None
+        await owner.open()
+        assert outcome(owner) is True
+        for _ in range(2):
+            await initialised_by_another(settings)
+        await owner.open()
+        assert outcome(owner) is None, "others had the id meanwhile, perhaps with transactions"
+        assert (await visible(settings, DECISIONS))[-2:] == [b"x", b"z"]
+        await owner.close()
 
     run(story)
 
@@ -176,10 +240,11 @@ def test_what_never_reached_the_other_partitions_is_aborted(settings: Settings) 
         )
         await owner.close()
         await leave_open(settings, f"{settings.app_id}.subject.{PARTITION}", [writes(DECISIONS, b"half")], {})
+        owner = producer(settings)
         await owner.open()
         left = await owner.unfinished()
         assert set(left) == {(DECISIONS, PARTITION)}
-        await owner.abort_unfinished(left, settings.app_id)
+        await owner.finish(left, settings.app_id)
         assert (await visible(settings, DECISIONS))[-1] == b"a"
 
     run(story)
@@ -190,17 +255,17 @@ def test_what_never_reached_the_other_partitions_is_aborted(settings: Settings) 
     [
         ("traces", KafkaTimeoutError(), "KafkaTimeoutError for what is unfinished"),
         ("traces", TopicAuthorizationFailedError("notifier.decisions-3"), "grant the right to read"),
-        ("abort", KafkaTimeoutError(), "KafkaTimeoutError while aborting"),
+        ("mark", KafkaTimeoutError(), "KafkaTimeoutError while it is finished"),
     ],
 )
 def test_without_an_answer_nobody_knows(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, request_name: str, error: Exception, said: str
 ) -> None:
-    async def refuse(*_: object) -> None:
+    async def refuse(*_: object, **__: object) -> None:
         raise error
 
     async def look_and_abort(owner: TransactionalProducer) -> None:
-        await owner.abort_unfinished(await owner.unfinished(), settings.app_id)
+        await owner.finish(await owner.unfinished(), settings.app_id)
 
     async def story() -> None:
         owner = producer(settings)

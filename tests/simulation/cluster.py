@@ -3,7 +3,7 @@
 What it knows of the protocol: InitProducerId bumps the epoch and aborts what is open; a request of an older
 epoch is fenced, whenever it arrives; a batch that comes twice is written once; EndTxn writes a marker to each
 partition and bumps the epoch (KIP-890, part 2); a transaction that stays open too long is aborted; committed
-reading ends at the first open transaction; a broker that starts again may forget the markers of one
+reading ends at the first open transaction; a broker that starts again may forget some or all markers of one
 (docs/reliability, S7), which the next of the same producer there then ends. Written from the protocol, not
 from the product.
 """
@@ -21,7 +21,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFen
 from aiokafka.record.memory_records import MemoryRecords
 
 from streams.core.pseudonyms import SALT_BYTES
-from streams.kafka.describe_producers import Trace
+from streams.kafka.transaction_traces import LastTransaction, Trace
 from streams.kernel.record_batch import RecordBatch
 
 BASE_MS = 1_800_000_000_000
@@ -30,6 +30,7 @@ LATEST_S = 20.0
 """How late a request may arrive that its sender has given up."""
 LOST, LATE, UNANSWERED, TWICE, SLOW = 0.01, 0.01, 0.01, 0.01, 0.05
 LOST_MARKERS = 0.01
+NEVER_USED = LastTransaction(None, is_initialised=False, producer=(0, -1))
 MOST_RECORDS = 50
 
 Slot = tuple[str, int]
@@ -56,10 +57,11 @@ class State(Enum):
 
 @dataclass(eq=False)
 class Part:
-    """What one transaction wrote to one partition."""
+    """What one transaction wrote to one partition; `truth`: how it ended, where the marker was lost."""
 
     begins: int
     state: State = State.OPEN
+    truth: State = State.OPEN
 
 
 @dataclass(eq=False)
@@ -99,6 +101,8 @@ class Producer:
     epochs: dict[Slot, int] = field(default_factory=dict)
     unfinished: dict[Slot, list[Part]] = field(default_factory=dict)
     offsets: dict[Slot, int] = field(default_factory=dict)
+    truth: State = State.OPEN
+    last: LastTransaction = NEVER_USED
 
 
 class SimCluster:
@@ -144,17 +148,40 @@ class SimCluster:
         producer.written.clear()
         if ended is None:
             return
-        if self.is_faulty and self.chance.random() < LOST_MARKERS:
-            self.starts += 1
-            return
-        for slot in sorted(ended.parts):
-            producer.epochs[slot] = producer.epoch
-            for part in producer.unfinished.pop(slot):
-                part.state = state
-            self.append(slot, Entry(self.now_ms(), None, None, [], None, is_marker=True))
+        producer.last = LastTransaction(
+            state is State.COMMITTED, is_initialised=False, producer=(0, producer.epoch)
+        )
+        loses = self.is_faulty and self.chance.random() < LOST_MARKERS
+        share = self.chance.choice((0.5, 1.0)) if loses else 0.0
+        self.starts += loses
+        for slot, part in sorted(ended.parts.items()):
+            part.truth = state
+            if self.chance.random() >= share:
+                self._mark(producer, slot, state)
+        producer.truth = state
+        if self.chance.random() >= share:
+            self._mark_offsets(producer, state)
+
+    def _mark(self, producer: Producer, slot: Slot, state: State) -> None:
+        producer.epochs[slot] = producer.epoch
+        for part in producer.unfinished.pop(slot):
+            part.state = state
+        self.append(slot, Entry(self.now_ms(), None, None, [], None, is_marker=True))
+
+    def _mark_offsets(self, producer: Producer, state: State) -> None:
         if state is State.COMMITTED:
             self.offsets |= producer.offsets
         producer.offsets.clear()
+
+    def mend(self) -> None:
+        """End what hangs as it had ended: what an operator does who has looked at the records."""
+        for producer in self.producers.values():
+            for slot, parts in sorted(producer.unfinished.items()):
+                if producer.open is None or slot not in producer.open.parts:
+                    self._mark(producer, slot, parts[0].truth)
+            if producer.open is None and producer.offsets:
+                self._mark_offsets(producer, producer.truth)
+        self._tell()
 
     def read(self, slot: Slot, position: int, most: int = MOST_RECORDS) -> RecordBatch | None:
         """Return committed records from `position` on; None when there is nothing new."""
@@ -236,20 +263,33 @@ class SimRequests:
         self._starts = 0
         self._sequences: dict[Slot, int] = {}
         self.version = 2
+        self.last: LastTransaction | None = None
 
     async def start(self) -> None:
-        """Fence every other user of the transactional id."""
+        """Fence every other user of the transactional id; note what the coordinator knew of it."""
+
+        def end_open() -> LastTransaction:
+            producer = self._cluster.producers.setdefault(self._id, Producer())
+            if producer.open is not None:
+                self._cluster.finish(producer, State.ABORTED)
+            return producer.last
 
         def init() -> int:
-            producer = self._cluster.producers.setdefault(self._id, Producer())
+            producer = self._cluster.producers[self._id]
             self._cluster.finish(producer, State.ABORTED)
+            producer.last = LastTransaction(None, is_initialised=True, producer=(0, producer.epoch))
             return producer.epoch
 
+        self.last = await self._cluster.ask(end_open)
         self._epoch = await self._cluster.ask(init)
         self._starts = self._cluster.starts
 
+    def forget_lost_connections(self) -> None:
+        """Have `has_lost_connection` speak of what comes."""
+        self._starts = self._cluster.starts
+
     def has_lost_connection(self) -> bool:
-        """Tell whether the broker was away since the last transaction."""
+        """Tell whether the broker was away since the last transaction began, or was looked at."""
         return self._starts != self._cluster.starts
 
     async def traces(self, slots: Collection[Slot]) -> dict[Slot, Trace]:
@@ -267,18 +307,20 @@ class SimRequests:
 
         return await self._cluster.ask(look)
 
-    async def abort(self, slots: Collection[Slot], group_id: str) -> None:  # noqa: ARG002  # there is one
-        """Write abort markers to partitions, and take back the group's offsets."""
+    async def mark(self, slots: Collection[Slot], group_id: str, *, is_commit: bool) -> None:  # noqa: ARG002  # there is one
+        """Write end markers to partitions and for the group's offsets."""
         epoch, starts = self._epoch, self._starts
 
-        def abort() -> None:
+        def mark() -> None:
             parts = self._begun(epoch, starts).parts
             for slot in slots:
                 parts[slot] = Part(self._cluster.end(slot))
                 self._cluster.producers[self._id].unfinished.setdefault(slot, [])
-            self._cluster.finish(self._checked(epoch, starts), State.ABORTED)
+            self._cluster.finish(
+                self._checked(epoch, starts), State.COMMITTED if is_commit else State.ABORTED
+            )
 
-        await self._cluster.ask(abort)
+        await self._cluster.ask(mark)
 
     async def close(self) -> None:
         """Do nothing: an open transaction is left to the next or to its time-out."""

@@ -183,11 +183,13 @@ class Simulation:
             StuckError: not within CALM_S of virtual time.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + CALM_S
+        deadline, mending = loop.time() + CALM_S, loop.time() + CALM_S / 2
         wanted = (*EVENT_TOPICS, CONSENT_REQUESTS)
         while loop.time() < deadline:
             await asyncio.sleep(1)
             self._restart_failed()
+            if loop.time() > mending:
+                self._cluster.mend()
             slots = [slot for slot in self._cluster.logs if slot[0] in wanted]
             if all(self._cluster.offsets.get(slot, 0) == self._cluster.end(slot) for slot in slots):
                 return

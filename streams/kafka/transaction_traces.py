@@ -1,7 +1,8 @@
-"""DescribeProducers, which aiokafka does not encode: what a partition's leader knows of a producer.
+"""DescribeProducers and DescribeTransactions, which aiokafka does not encode: what the leader of a partition
+knows of a producer, and what the coordinator knows of its last transaction.
 
 Field for field as in Kafka's message definitions. Imports the Kafka client only. Read next:
-`transaction_requests.py`. Source: KIP-664; Kafka 4.3 protocol (key 61, version 0).
+`transaction_requests.py`. Source: KIP-664; Kafka 4.3 protocol (keys 61 and 65, version 0).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,14 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
 
+_ID_NOT_FOUND = 105
+_OUTCOMES = {
+    "PrepareCommit": True,
+    "CompleteCommit": True,
+    "PrepareAbort": False,
+    "CompleteAbort": False,
+    "PrepareEpochFence": False,
+}
 _NO_TAGS: dict[int, bytes] = {}
 _TAGS = ("tags", TaggedFields)
 
@@ -22,6 +31,18 @@ class Trace(NamedTuple):
 
     epoch: int
     open_from: int | None
+
+
+class LastTransaction(NamedTuple):
+    """What the coordinator knows of a transactional id.
+
+    `was_committed` None: one is under way, or somebody has initialised the id since: then `is_initialised`.
+    `producer` has its producer id and epoch.
+    """
+
+    was_committed: bool | None
+    is_initialised: bool
+    producer: tuple[int, int]
 
 
 class DescribeProducersResponse(Response):
@@ -105,3 +126,67 @@ def traces(answer: Any, producer_id: int) -> Iterator[tuple[tuple[str, int], Tra
             for found_id, epoch, _sequence, _timestamp, _coordinator, start, *_rest in producers:
                 if found_id == producer_id:
                     yield (topic, partition), Trace(epoch, start if start >= 0 else None)
+
+
+class DescribeTransactionsResponse(Response):
+    """See `last_outcome`."""
+
+    API_KEY = 65
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "transactions",
+            CompactArray(
+                ("error_code", Int16),
+                ("transactional_id", CompactString("utf-8")),
+                ("state", CompactString("utf-8")),
+                ("timeout_ms", Int32),
+                ("start_ms", Int64),
+                ("producer_id", Int64),
+                ("producer_epoch", Int16),
+                (
+                    "topics",
+                    CompactArray(
+                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS
+                    ),
+                ),
+                _TAGS,
+            ),
+        ),
+        _TAGS,
+    )
+
+
+class DescribeTransactionsStruct(RequestStruct):
+    """DescribeTransactions 0."""
+
+    FLEXIBLE_VERSION = True
+    API_KEY = 65
+    API_VERSION = 0
+    RESPONSE_TYPE = DescribeTransactionsResponse
+    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), _TAGS)
+
+
+class DescribeTransactionsRequest(Request[DescribeTransactionsStruct]):
+    """Asks a transaction coordinator for the last transaction of an id."""
+
+    API_KEY = 65
+
+    def __init__(self, transactional_id: str) -> None:
+        self._id = transactional_id
+
+    def build(self, request_struct_class: type[DescribeTransactionsStruct]) -> DescribeTransactionsStruct:
+        """Return the request."""
+        return request_struct_class([self._id], _NO_TAGS)
+
+
+def state_codes(answer: Any) -> list[int]:
+    """Return the errors of a DescribeTransactionsResponse; an id that nobody has used yet is none."""
+    return [0 if code == _ID_NOT_FOUND else code for code, *_ in answer.transactions]
+
+
+def last_transaction(answer: Any) -> LastTransaction:
+    """Return what a DescribeTransactionsResponse says. Never raises."""
+    (_code, _id, state, _timeout, _start, producer_id, epoch, *_rest), *_ = answer.transactions
+    return LastTransaction(_OUTCOMES.get(state), state == "Empty", (producer_id, epoch))
