@@ -255,7 +255,8 @@ class TransactionRequests:
                 await asyncio.sleep(BACKOFF_S)
 
     def _note_connections(self) -> None:
-        self._connections.update(self._client._conns.values())  # noqa: SLF001  # it tells of none of them
+        connections = self._client._conns.values()  # noqa: SLF001  # it tells of none of them
+        self._connections.update(one for one in connections if one.connected())
 
     async def _add(self, slots: Iterable[Slot]) -> None:
         by_topic = list(_by_topic(slots).items())

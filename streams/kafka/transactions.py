@@ -134,13 +134,13 @@ class TransactionalProducer:
     async def is_whole(self) -> bool:
         """Tell whether nothing waits for its end, asking only if a connection broke since it was told last.
 
-        False also if nobody answers.
+        True also while nobody answers: the next call, or transaction, asks again.
         """
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._is_whole(self._opened())
         except (KafkaError, TimeoutError):
-            return False
+            return True
 
     async def finish(self, slots: Collection[Slot], group_id: str) -> None:
         """Have end markers written to these partitions and for the group's offsets, and close.

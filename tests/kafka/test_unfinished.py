@@ -289,3 +289,42 @@ def test_a_partition_that_is_not_there_is_an_error(settings: Settings) -> None:
         await owner.close()
 
     run(story)
+
+
+def test_what_was_lost_is_seen_once_a_connection_broke_and_not_asked_for_before(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_answer(*_: object) -> None:
+        raise KafkaTimeoutError
+
+    async def story() -> None:
+        owner = producer(settings)
+        await owner.open()
+        await owner.transact([writes(DECISIONS, b"1")], {INPUT: 1}, settings.app_id)
+        assert owner._requests is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(owner._requests, "traces", no_answer)
+            assert await owner.is_whole(), "its connections stand"
+            connection = next(iter(owner._requests._connections))
+            connection.close()
+            assert await owner.is_whole(), "nobody answers"
+        assert await owner.is_whole()
+        assert not owner._requests.has_lost_connection()
+        await leave_open_beside(owner)
+        assert await owner.is_whole(), "its connections stand"
+        next(iter(owner._requests._connections)).close()
+        assert not await owner.is_whole()
+        with pytest.raises(OutcomeUnknownError, match="KafkaConnectionError in a transaction"):
+            await owner.transact([writes(DECISIONS, b"2")], {INPUT: 2}, settings.app_id)
+        assert not owner.is_open
+
+    run(story)
+
+
+async def leave_open_beside(owner: TransactionalProducer) -> None:
+    """Write what gets no end marker by this producer itself."""
+    requests = owner._requests
+    assert requests is not None
+    latest, requests.version = requests.version, 1
+    await requests.produce(writes(DECISIONS, b"lost").batches(_builder, is_transactional=True))
+    requests.version = latest
