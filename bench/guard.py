@@ -87,6 +87,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         COMMAND, help="fail if this tree is slower than another", description=__doc__
     )
     parser.add_argument("--against", required=True, metavar="REF", help="commit to compare with")
+    parser.add_argument("--patch", type=Path, metavar="FILE", help="change that commit by this patch first")
     parser.add_argument("--events", type=int, default=EVENTS, help="events of a round, warm-up included")
     parser.add_argument("--ratio", type=float, default=RATIO, help="least share of the old figure")
     parser.add_argument("--seconds", type=float, default=BUDGET_S, help="time for all of it")
@@ -101,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         folder = Path(scratch)
         unpack(commit, folder / "old")
+        if arguments.patch is not None and (why := patch(folder / "old", arguments.patch)):
+            return _skip(why)
         trees = {"A": _contender("before", folder / "old"), "B": _contender("now", ROOT)}
         figures = _compare(trees, folder, arguments.events, arguments.ratio, give_up_at)
     if isinstance(figures, str):
@@ -129,6 +132,13 @@ def unpack(commit: str, folder: Path) -> None:
     )
     with tarfile.open(fileobj=BytesIO(done.stdout)) as archive:
         archive.extractall(folder, filter="data")
+
+
+def patch(folder: Path, change: Path) -> str:
+    """Change the files in a folder by a patch; return why that cannot be done, else nothing."""
+    command = ["patch", "-p1", "--no-backup-if-mismatch", "-i", str(change.resolve())]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return f"{change} does not apply: {done.stdout.strip()}" if done.returncode else ""
 
 
 def _contender(name: str, tree: Path) -> Contender:

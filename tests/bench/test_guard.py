@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench import guard
-from bench.guard import RATIO, resolve, run, unpack, verdict
+from bench.guard import RATIO, patch, resolve, run, unpack, verdict
 from bench.rounds import Round
 from tests.broken.apply import ROOT, patched_tree
 
@@ -85,3 +85,13 @@ def test_a_commit_is_unpacked_as_it_was(tmp_path: Path, monkeypatch: pytest.Monk
     assert (tmp_path / "old" / "file").read_text() == "old"
     assert (repository / "file").read_text() == "new"
     assert resolve("HEAD~2") is None
+
+
+def test_a_patch_changes_the_old_tree_or_is_said_not_to_apply(tmp_path: Path) -> None:
+    (tmp_path / "some.py").write_text("one\n")
+    change = tmp_path / "some.patch"
+    change.write_text("--- a/some.py\n+++ b/some.py\n@@ -1 +1 @@\n-one\n+two\n")
+    assert patch(tmp_path, change) == ""
+    assert (tmp_path / "some.py").read_text() == "two\n"
+    change.write_text("--- a/some.py\n+++ b/some.py\n@@ -1 +1 @@\n-three\n+four\n")
+    assert patch(tmp_path, change).startswith(f"{change} does not apply: ")
