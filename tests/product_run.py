@@ -20,6 +20,7 @@ from streams.core.subject_state import EMPTY_STATE, SubjectState
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import Secrets, fold_batches
 from streams.kernel.interpret import Interpreter
+from streams.kernel.recent_requests import RecentRequests
 from streams.kernel.record_batch import NO_HEADERS, RecordBatch
 from streams.wire.codec import encode_consent_state
 from tests.model.saved import load, save
@@ -34,6 +35,7 @@ class Memory:
         self.consents: dict[bytes, ConsentState] = {}
         self.ready: dict[bytes, PreparedConsent] = {}
         self.states: dict[bytes, SubjectState] = {}
+        self.recent = RecentRequests()
 
     def consent_state(self, key: bytes) -> ConsentState | None:
         return self.consents.get(key)
@@ -87,6 +89,8 @@ class ProductRun:
                     folds = fold_batches(
                         [batch], memory, self._inputs.partitions, self._policy, self._secrets
                     )
+                    for key, answer in folds.answers:
+                        memory.recent.note(key, answer.request_id)
                     memory.merge(folds.changes, folds.forgotten)
                     for key, state in folds.changes.items():
                         value = None if state is None else encode_consent_state(state)

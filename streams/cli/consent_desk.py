@@ -56,6 +56,7 @@ REFUSALS: Mapping[RefusalReason, str] = MappingProxyType({
     RefusalReason.VERSION_CONFLICT: "the consent has changed meanwhile: look at it and try again",
     RefusalReason.TOO_MANY_HOLDERS: "this subject has as many holders as are allowed",
     RefusalReason.INVALID: "a field breaks its limits",
+    RefusalReason.REPLAYED: "a request with this id was answered before",
 })  # fmt: skip
 """What each refusal means, for a person; a clause without a full stop."""
 

@@ -221,3 +221,4 @@ class RefusalReason(IntEnum):
     VERSION_CONFLICT = 9
     TOO_MANY_HOLDERS = 10
     INVALID = 11
+    REPLAYED = 12

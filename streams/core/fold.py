@@ -43,13 +43,16 @@ def fold(
     offset: int,
     policy: Policy,
     fresh_salt: bytes,
+    *,
+    is_replayed: bool = False,
 ) -> FoldOutcome:
     """Fold one request into the consents of `subject`, which is the record's key.
 
-    `request` None: it could not be read. `appended_ms` is the broker's append time, `offset` the place in
+    `request` None: it could not be read. `is_replayed`: it was answered before; only what takes away counts
+    again. `appended_ms` is the broker's append time, `offset` the place in
     consent.requests; `fresh_salt`, random, becomes the subject's if it has none yet or somebody is erased.
     A request that cannot be read, or speaks of another subject, suspends the subject; a readable one lifts
-    that, accepted or refused. Never raises.
+    that, accepted or refused, but not one that is replayed. Never raises.
     """
     holders = () if state is None else state.holders
     salt = fresh_salt if state is None or state.salt is None else state.salt
@@ -57,6 +60,9 @@ def fold(
         return _suspended(subject, holders, offset, salt, RefusalReason.UNREADABLE)
     if request.subject != subject:
         return _suspended(subject, holders, offset, salt, RefusalReason.SUBJECT_MISMATCH)
+    if is_replayed and request.action not in _TAKING_AWAY:
+        after = None if state is None else state._replace(request_offset=offset, salt=salt)
+        return FoldOutcome(after, _REFUSED, RefusalReason.REPLAYED)
     match request.action:
         case ConsentAction.REVOKE:
             left = tuple(
@@ -71,6 +77,7 @@ def fold(
             return _granted(subject, holders, request, appended_ms, offset, policy, salt)
 
 
+_TAKING_AWAY = frozenset((ConsentAction.REVOKE, ConsentAction.ERASE))
 _ACTIONS = frozenset((ConsentAction.GRANT, ConsentAction.REVOKE, ConsentAction.CHANGE, ConsentAction.ERASE))
 
 

@@ -34,9 +34,11 @@ from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import FoldResult, fold_batches
 from streams.kernel.path import Setup
+from streams.kernel.recent_requests import WINDOW
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import (
     CONSENT_REQUESTS,
+    CONSENT_RESULTS,
     CONSENT_STATE,
     DELIVERY,
     EVENT_TOPICS,
@@ -204,6 +206,8 @@ class PartitionOwner:
         started = monotonic()
         ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
         self._store.merge_consents(encoded, result.forgotten, ends.get((CONSENT_STATE, self.partition), 0))
+        answered = ((key, answer.request_id) for key, answer in result.answers)
+        self._store.merge_answers(answered, ends.get((CONSENT_RESULTS, self.partition), 0))
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._positions = positions
         self._tell_fold(result)
@@ -317,7 +321,7 @@ class PartitionOwner:
         self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
 
     async def _restore(self) -> None:
-        """Read both changelogs from where the store stands to their ends."""
+        """Read changelogs and the last answers to requests from where the store stands to their ends."""
         store = self._store
         consents = await self._read_back(
             CONSENT_STATE,
@@ -325,7 +329,13 @@ class PartitionOwner:
             store.load_consents,
         )
         states = await self._read_back(NOTIFIER_STATE, store.positions.states, store.load_states)
-        store.positions = ChangelogPositions(consents, states)
+        known = store.positions.answers
+        answers = await self._read_back(
+            CONSENT_RESULTS,
+            -2 * WINDOW if known is None else known,  # each may stand in a transaction of its own
+            store.recent.load,
+        )
+        store.positions = ChangelogPositions(consents, states, answers)
 
     async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:
         await reach("restore")

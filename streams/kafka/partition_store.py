@@ -6,12 +6,13 @@ overlay and merges it after the commit. How subjects are kept is `kernel/subject
 kernel, wire and core. Read next: `restore.py`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from streams.core.consent import ConsentState
 from streams.core.prepared import PreparedConsent, prepare
 from streams.core.subject_state import SubjectState, apply_chunk
+from streams.kernel.recent_requests import RecentRequests
 from streams.kernel.record_batch import RecordBatch
 from streams.kernel.subjects import Subjects
 from streams.wire.codec import (
@@ -28,10 +29,11 @@ _UNREADABLE = prepare(ConsentState(subject="", holders=(), suspended=True))
 
 
 class ChangelogPositions(NamedTuple):
-    """Offsets up to which a store has taken in its two changelogs."""
+    """Offsets up to which a store has taken in its two changelogs, and the answers to requests."""
 
     consents: int
     states: int
+    answers: int | None = None
 
 
 class PartitionStore:
@@ -41,6 +43,7 @@ class PartitionStore:
         self.positions = ChangelogPositions(0, 0)
         self.marker: PositionMarker | None = None
         self.subjects = subjects
+        self.recent = RecentRequests()
         self._prepared: dict[bytes, PreparedConsent] = {}
 
     def __len__(self) -> int:
@@ -117,6 +120,12 @@ class PartitionStore:
             self._prepared.pop(key, None)
             self.subjects.put_consent(key, value)
         self.positions = self.positions._replace(consents=max(position, self.positions.consents))
+
+    def merge_answers(self, answers: Iterable[tuple[bytes, str]], position: int) -> None:
+        """Take in which requests were answered, by subject key and request id."""
+        for key, request_id in answers:
+            self.recent.note(key, request_id)
+        self.positions = self.positions._replace(answers=max(position, self.positions.answers or 0))
 
     def merge_states(
         self,

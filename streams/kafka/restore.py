@@ -31,7 +31,8 @@ async def read_to_end(
         settings: how to reach Kafka.
         topic: the changelog.
         partition: its partition.
-        start: offset to start at; the log's first offset where `start` was deleted.
+        start: offset to start at, so many before the end if it is negative; the log's first offset where
+            `start` was deleted.
         take: called with every batch, also with empty ones.
         progress: called with (offsets read, offsets to read) after each fetch.
 
@@ -51,8 +52,8 @@ async def read_to_end(
     await consumer.start()
     try:
         consumer.assign([tp])
-        first: int = max(start, (await consumer.beginning_offsets([tp]))[tp])
         end: int = (await consumer.end_offsets([tp]))[tp]
+        first: int = max(start if start >= 0 else end + start, (await consumer.beginning_offsets([tp]))[tp])
         consumer.seek(tp, first)
         position = first
         progress(0, end - first)

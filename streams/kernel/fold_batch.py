@@ -16,6 +16,7 @@ from streams.core.policy import Policy
 from streams.core.pseudonyms import evidence_pseudonym
 from streams.core.terms import KNOWN_PURPOSES
 from streams.kernel.batch_result import DeadLetter
+from streams.kernel.recent_requests import RecentRequests
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import ConsentResult, Evidence, EvidenceKind, decode_consent_request
 from streams.wire.frame import SCHEMA_ID_HEADER
@@ -24,7 +25,9 @@ from streams.wire.partition import partition_of
 
 
 class ConsentView(Protocol):
-    """What folding needs to know: the committed consents of a subject."""
+    """What folding needs to know: the committed consents of a subject, and which requests were answered."""
+
+    recent: RecentRequests
 
     def consent_state(self, key: bytes) -> ConsentState | None:
         """Return a subject's consents, None without any."""
@@ -45,7 +48,7 @@ class FoldResult:
     """What a run of requests does; `changes` holds None where a subject was erased.
 
     `forgotten` are the subjects that were deleted, also those that were granted anew after it: what is
-    remembered of them goes.
+    remembered of them goes. `seen` are the requests with an id, by key and id.
     """
 
     next_offset: int
@@ -54,6 +57,7 @@ class FoldResult:
     answers: list[tuple[bytes, ConsentResult]] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    seen: set[tuple[bytes, str]] = field(default_factory=set)
 
 
 def fold_batches(
@@ -123,6 +127,7 @@ def _fold_one(
         offset,
         policy,
         fresh_salt,
+        is_replayed=request is not None and _is_replayed(key, request.request_id, view, result),
     )
     reason = RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason
     result.evidence.append(
@@ -155,6 +160,15 @@ def _fold_one(
             ),
         )
     )
+
+
+def _is_replayed(key: bytes, request_id: str, view: ConsentView, result: FoldResult) -> bool:
+    """Tell whether a request was answered lately, or in this run of requests; note that it is."""
+    if not request_id:
+        return False
+    is_known = (key, request_id) in result.seen or view.recent.knows(key, request_id, len(result.answers))
+    result.seen.add((key, request_id))
+    return is_known
 
 
 def _evidence(

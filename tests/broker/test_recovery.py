@@ -11,8 +11,16 @@ from confluent_kafka.admin import (
     ConfigResource,
 )
 
-from tests.harness.cluster import Cluster, cluster
-from tests.harness.messages import acknowledged, grant_all, notifications, transaction, wait_decided
+from tests.harness.cluster import Cluster, cluster, eventually
+from tests.harness.messages import (
+    acknowledged,
+    decode,
+    grant_all,
+    notifications,
+    request,
+    transaction,
+    wait_decided,
+)
 from tests.harness.worker import Worker
 
 SUBJECTS = [f"bank:recovery-{number}" for number in range(20)]
@@ -68,3 +76,29 @@ def test_a_worker_outlasts_a_broker_restart(kafka: Cluster, worker: Worker) -> N
     assert worker.process.pid == pid
     told = [note["source_event_id"] for note in notifications(kafka)]
     assert sorted(told) == sorted(f"r-{number}" for number in range(2500))
+
+
+@pytest.mark.broker
+def test_a_request_that_comes_again_after_a_restart_brings_nothing_back(home: Path, kafka: Cluster) -> None:
+    subject = "bank:replayed"
+    grant = request(subject, "GRANT", "anna")
+
+    def ask(value: bytes) -> None:
+        acknowledged(kafka.producer(), "consent.requests", [(subject, value)])
+
+    def answers() -> list[str]:
+        found = (decode("consent_result", one.value() or b"") for one in kafka.read("consent.results"))
+        return [one["reason"] or one["outcome"] for one in found if one["subject"] == subject]
+
+    with Worker(kafka.bootstrap, home / "before.log") as first:
+        first.wait_ready()
+        ask(grant)
+        ask(request(subject, "REVOKE", None))
+        eventually("both are answered", lambda: len(answers()) == 2)
+        assert first.terminate() == 0
+    with Worker(kafka.bootstrap, home / "after.log") as second:
+        second.wait_ready()
+        ask(grant)
+        eventually("it is answered", lambda: len(answers()) == 3)
+        assert second.terminate() == 0
+    assert answers() == ["ACCEPTED", "ACCEPTED", "REPLAYED"]

@@ -22,7 +22,16 @@ def follow(story: dict[str, Any]) -> tuple[list[FoldOutcome], ConsentState | Non
     state: ConsentState | None = None
     outcomes = []
     for offset, told in enumerate(story["requests"]):
-        outcome = fold(state, SUBJECT, request_of(told), moment(told.get("at", "now")), offset, policy, SALT)
+        outcome = fold(
+            state,
+            SUBJECT,
+            request_of(told),
+            moment(told.get("at", "now")),
+            offset,
+            policy,
+            SALT,
+            is_replayed=told.get("replayed", False),
+        )
         outcomes.append(outcome)
         state = outcome.state
     return outcomes, state

@@ -3,6 +3,7 @@ arguments over plain defaults.
 """
 
 import io
+import itertools
 import json
 from typing import Any
 
@@ -44,6 +45,7 @@ _NULLS = {
     name: {field["name"]: None for field in load_schema(name)["fields"] if "null" in field["type"]}
     for name in WRITERS
 }
+_NUMBERS = itertools.count()
 
 
 def transaction(subject: str, occurred_at: int, **fields: Any) -> bytes:
@@ -103,6 +105,6 @@ def consent(valid_until: int, **fields: Any) -> dict[str, Any]:
 
 
 def request(subject: str, action: str, user_id: str | None, **fields: Any) -> bytes:
-    plain = {"request_id": "r-1", "requested_at": 0, "requested_by": "USER", "consent": None}
+    plain = {"request_id": f"r-{next(_NUMBERS)}", "requested_at": 0, "requested_by": "USER", "consent": None}
     named = {"subject": subject, "user_id": user_id, "action": action}
     return event_value("consent_request", {**plain, **named, **fields})

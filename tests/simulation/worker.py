@@ -52,8 +52,9 @@ def install(cluster: SimCluster) -> None:
         take: Receiver,
         progress: Callable[[int, int], None],
     ) -> int:
-        slot, position = (topic, partition), start
+        slot = (topic, partition)
         end = await cluster.ask(lambda: cluster.stable(slot))
+        position = start = start if start >= 0 else max(0, end + start)
         while position < end:
             batch = await cluster.ask(partial(cluster.read, slot, position))
             if batch is not None:

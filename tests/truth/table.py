@@ -42,6 +42,8 @@ class Case:
             return b"\x00\x00\x00\x00\x06no request"
         fields: dict[str, Any] = {"requested_at": now, "requested_by": told.pop("by", "USER")}
         user = told.pop("user", "anna")
+        if "id" in told:
+            fields["request_id"] = told.pop("id")
         if "expected_version" in told:
             fields["expected_version"] = told.pop("expected_version")
         if step.kind in ("grant", "change"):

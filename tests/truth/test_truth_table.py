@@ -68,6 +68,7 @@ def test_the_core_says_what_the_table_says(case: Case) -> None:
         folded = fold_batches([asked], store, 1, policy, Secrets(lambda: SALT))
         states = {one: state and encode_consent_state(state) for one, state in folded.changes.items()}
         store.merge_consents(states, (), 0)
+        store.merge_answers(((one, answer.request_id) for one, answer in folded.answers), 0)
         reason = folded.answers[0][1].reason
         return None if reason is None else RefusalReason(reason).name
 

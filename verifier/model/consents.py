@@ -15,6 +15,7 @@ from verifier.model.partitions import is_of_partition
 DAY_MS = 86_400_000
 LARGEST_MAX_AGE_MS = 2 * DAY_MS
 MOST_VERSIONS = MOST_HOLDERS = 8
+ANSWERS_THAT_COUNT = 10_000
 LONGEST_DAYS = {"default": 365, "eu": 180}
 DETAIL = ("ACTIVITY_ONLY", "AMOUNT", "AMOUNT_MERCHANT", "FULL")
 
@@ -48,6 +49,8 @@ class Consents:
         self._partition, self._partitions = partition, partitions
         self._longest_ms = LONGEST_DAYS[profile] * DAY_MS
         self._subjects: dict[bytes, Subject] = {}
+        self._answered: dict[tuple[bytes, str], int] = {}
+        self._answers = 0
 
     def find(self, key: bytes) -> Subject | None:
         """The subject, None when it is not in the store: no holder, and not suspended."""
@@ -62,16 +65,20 @@ class Consents:
         """Fold one request; None when its key is null."""
         if key is None:
             return None
+        self._answers += 1
         if not is_of_partition(key, self._partition, self._partitions):
             return Answer("MISROUTED")
         subject = self._subjects.setdefault(key, Subject())
         request = _decoded(value)
+        is_again = request is not None and self._is_again(key, request["request_id"])
         if request is None or request["action"] == "UNKNOWN":
             subject.is_suspended = True
             return Answer("UNREADABLE")
         if request["subject"].encode() != key:
             subject.is_suspended = True
             return Answer("SUBJECT_MISMATCH")
+        if is_again and request["action"] in ("GRANT", "CHANGE"):
+            return Answer("REPLAYED")
         subject.is_suspended = False
         match request["action"]:
             case "REVOKE":
@@ -80,6 +87,13 @@ class Consents:
                 return self._erase(key, subject, request["user_id"])
             case _:
                 return self._grant(subject, request, appended)
+
+    def _is_again(self, key: bytes, request_id: str) -> bool:
+        """Tell whether the id is that of one of the last answers, and note it."""
+        before = self._answered.get((key, request_id))
+        if request_id:
+            self._answered[key, request_id] = self._answers
+        return bool(request_id) and before is not None and self._answers - before <= ANSWERS_THAT_COUNT
 
     def _erase(self, key: bytes, subject: Subject, user: str | None) -> Answer:
         if user is None:
