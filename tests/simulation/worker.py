@@ -21,7 +21,8 @@ from streams.kernel.path import INTERPRETED, choose_path
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS, TOPICS
-from tests.simulation.cluster import CLIENT, SimCluster, SimRequests, Slot
+from tests.simulation.cluster import CLIENT, SimCluster, Slot
+from tests.simulation.requests import SimRequests
 
 SETTINGS = Settings(kafka="simulated:1", drain_timeout_s=5, batch_max_records=40)
 FETCH_S = 0.02
