@@ -1,4 +1,4 @@
-"""The model against outcomes written down by hand from docs/rules.md, sections 1 to 4, a case per sentence."""
+"""The model against outcomes written down by hand from docs/rules.md, sections 1 to 4: a case a sentence."""
 
 from typing import Any
 
