@@ -1,8 +1,9 @@
 """`python -m verifier CHECK --kafka HOST:PORT --json`: prints what the topics show.
 
 `conservation` is the quick one, `invariants` decides everything again with a model of its own, `follow` is a
-reader to run beside a worker, whose notes `invariants --live` compares; `watch` serves figures to Prometheus.
-Exit 0: nothing was found, 1: something was, 3: no Kafka. VERIFIER_KAFKA_OPTIONS may hold librdkafka's options
+reader to run beside a worker, whose notes `invariants --live` compares; `watch` serves figures to Prometheus;
+`chain` looks at the hashes of the decisions alone. Exit 0: nothing was found, 1: something was, 3: no Kafka,
+4: a file that was named cannot be used. VERIFIER_KAFKA_OPTIONS may hold librdkafka's options
 as a JSON object.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException
 
+from verifier.chain import CheckpointError, check_chain, collect_chain, read_checkpoints
 from verifier.conservation import Conservation, Report
 from verifier.evidence import EVENT_TOPICS
 from verifier.export import export
@@ -31,6 +33,8 @@ from verifier.traces import accounting, personal_data
 
 STATE_TOPICS = ("consent.state", "consent.results", "notifier.state")
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
+UNUSABLE = 4
+"""Exit code: a file that was named cannot be used."""
 
 
 def main(arguments: list[str]) -> int:
@@ -95,6 +99,34 @@ def _watch(options: argparse.Namespace) -> int:
 
     export(options.kafka, options.port, options.canary_every, stop.is_set, ready, kafka_options())
     return 0
+
+
+def _chain(options: argparse.Namespace) -> int:
+    topics = Topics(options.kafka, kafka_options())
+    try:
+        heads = None
+        if options.checkpoints is not None:
+            heads = read_checkpoints(options.checkpoints, options.key, topics.cluster_id())
+        ends, batches = collect_chain(topics)
+        report = check_chain(batches, ends, heads).as_json()
+    except CheckpointError as error:
+        sys.stderr.write(f"verifier: {error}\n")
+        return UNUSABLE
+    finally:
+        topics.close()
+    sys.stdout.write(json.dumps(report) + "\n" if options.json else chain_text(report))
+    return int(bool(report["violations"]))
+
+
+def chain_text(report: dict[str, Any]) -> str:
+    """Return a report on the chain as lines for people."""
+    lines = []
+    for partition, one in report["partitions"].items():
+        signed = one["signed_up_to"]
+        vouched = "no checkpoint" if signed is None else f"signed up to {signed} at {one['signed_at']}"
+        span = f"{one['batches']} batches from {one['from']} to {one['to']}"
+        lines.append(f"{DECISIONS}/{partition}: {span}, {vouched}")
+    return "\n".join([*lines, *report["violations"]]) + "\n"
 
 
 def _follow(options: argparse.Namespace) -> int:
@@ -163,6 +195,11 @@ def _parser() -> argparse.ArgumentParser:
     for one in (conservation, invariants):
         one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")
         one.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    chain = checks.add_parser("chain", help="the hash chain of the decisions alone, whatever retention left")
+    chain.add_argument("--checkpoints", type=Path, metavar="FILE", help="signed by `notifier checkpoint`")
+    chain.add_argument("--key", type=Path, metavar="FILE", help="the public key of whoever signed them")
+    chain.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    chain.set_defaults(run=_chain)
     following = checks.add_parser("follow", help="read what is told as it comes, until it is ended")
     following.add_argument("--out", type=Path, required=True, metavar="FILE", help="append notes here")
     following.set_defaults(run=_follow)
@@ -172,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "--canary-every", type=float, metavar="SECONDS", help="send canaries of subjects without consent"
     )
     watching.set_defaults(run=_watch)
-    for one in (conservation, invariants, following, watching):
+    for one in (conservation, invariants, chain, following, watching):
         one.add_argument("--kafka", required=True, metavar="HOST:PORT")
     return parser
 

@@ -63,6 +63,11 @@ class Topics:
         """Close the connection. Never raises for a broker that is gone."""
         self._consumer.close()
 
+    def cluster_id(self) -> str | None:
+        """Return the cluster's id, None where librdkafka does not know it."""
+        found: str | None = self._consumer.list_topics(timeout=CONNECT_S).cluster_id
+        return found
+
     def starts(self, topic: str) -> dict[int, int]:
         """Return the first offset kept of each partition. Raises UnreachableError."""
         found = self._consumer.list_topics(topic, timeout=CONNECT_S).topics[topic]

@@ -13,6 +13,7 @@ import typer
 from streams import __version__
 from streams.cli import (
     broker,
+    checkpoint,
     config,
     consent,
     demo,
@@ -54,6 +55,7 @@ app.add_typer(schema.app, name="schema")
 app.command()(config.config)
 app.command()(doctor.doctor)
 app.command()(verify.verify)
+app.command()(checkpoint.checkpoint)
 
 
 def _version(is_asked: bool) -> None:

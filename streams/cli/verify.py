@@ -25,7 +25,7 @@ from streams.settings import Settings
 OPTIONS_VARIABLE = "VERIFIER_KAFKA_OPTIONS"
 END_S = 60.0
 POLL_S = 0.2
-UNREACHABLE = 3
+UNREACHABLE, UNUSABLE = 3, 4
 
 
 def verify(
@@ -67,6 +67,17 @@ def verify(
         float | None,
         typer.Option(min=0.1, metavar="SECONDS", help="With --port: send events of nobody, look for them."),
     ] = None,
+    chain: Annotated[
+        bool,
+        typer.Option("--chain", help="Check the hash chain of the decisions alone, whatever retention left."),
+    ] = False,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --chain: what `notifier checkpoint` has signed."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --checkpoints: the signer's public key.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Decide everything in the topics again with an independent model, and say what differs.
@@ -76,18 +87,21 @@ def verify(
     violated. With --follow --port it serves notifier_notifications_after_revocation_total,
     notifier_revocation_to_silence_seconds and notifier_canary_leaks_total meanwhile.
     """
-    if port is not None and not follow:
-        raise ConfigurationError("--port goes with --follow: figures are live")
-    if canary_every is not None and port is None:
-        raise ConfigurationError("--canary-every goes with --port: leaks are counted there")
+    if chain:
+        _verify_chain(kafka, checkpoints, key, as_json=as_json)
+        return
+    _refuse_alone(
+        ("--checkpoints and --key", checkpoints or key, "--chain", chain),
+        ("--port", port is not None, "--follow: figures are live", follow),
+        ("--canary-every", canary_every, "--port: leaks are counted there", port is not None),
+        ("--texts", texts, "--canaries: they are looked for there", canaries),
+    )
     files = {
         "--metrics": tuple(metrics or ()),
         "--canaries": (canaries,) if canaries else (),
         "--texts": tuple(texts or ()),
         "--pauses": (pauses,) if pauses else (),
     }
-    if texts and not canaries:
-        raise ConfigurationError("--texts are looked through for --canaries: name that file too")
     _refuse_absent(path for paths in files.values() for path in paths)
     settings = settings_of(kafka, guarantee=guarantee) if guarantee else settings_of(kafka)
     asyncio.run(check_connection(settings))
@@ -120,6 +134,40 @@ def verify(
     if done.returncode != 0:
         broken = ", ".join(name for name, one in found.items() if one["violations"])
         raise CheckFailedError(f"Violated: {broken}.")
+
+
+def _refuse_alone(*options: tuple[str, object, str, object]) -> None:
+    """Refuse an option that is given without the one that it goes with: name, given, the other, given."""
+    for name, is_given, other, is_other_given in options:
+        if is_given and not is_other_given:
+            raise ConfigurationError(f"{name} goes with {other}")
+
+
+def _verify_chain(kafka: str | None, checkpoints: Path | None, key: Path | None, *, as_json: bool) -> None:
+    """Have the chain checked, and say what is there, what is signed, and what is wrong."""
+    if (checkpoints is None) != (key is None):
+        raise ConfigurationError("--checkpoints and --key go together")
+    named = [path for path in (checkpoints, key) if path is not None]
+    _refuse_absent(named)
+    settings = settings_of(kafka)
+    asyncio.run(check_connection(settings))
+    arguments = ["--checkpoints", str(checkpoints), "--key", str(key)] if named else []
+    done = subprocess.run(
+        _command(settings, "chain", [*arguments, *(["--json"] if as_json else [])]),
+        env=_environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == UNREACHABLE:
+        raise KafkaUnreachableError(done.stderr.strip())
+    if done.returncode == UNUSABLE:
+        raise ConfigurationError(done.stderr.strip().removeprefix("verifier: "))
+    if not done.stdout:
+        raise CheckFailedError(f"The verifier could not run:\n{done.stderr.strip()[-1000:]}")
+    answer(json.loads(done.stdout) if as_json else done.stdout.rstrip())
+    if done.returncode != 0:
+        raise CheckFailedError("The chain of decisions is broken.")
 
 
 def _refuse_absent(paths: Iterable[Path]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Message
 
 from streams.wire.partition import partition_of
-from tests.harness.cluster import TREE, Cluster, cluster, eventually
+from tests.harness.cluster import TREE, Cluster, cluster, eventually, kafka_tool
 from tests.harness.messages import (
     Position,
     Record,
@@ -340,6 +340,40 @@ def test_a_live_checker_counts_what_comes_after_a_revocation_and_finds_its_canar
         finally:
             checker.terminate()
             assert checker.wait(20) == 0
+
+
+def test_a_signed_checkpoint_vouches_for_what_retention_leaves_of_the_chain(desk: Desk) -> None:
+    signed, key = desk.keys / "checkpoints", desk.keys / "receipts.private.json"
+    checking = (
+        "verify",
+        "--chain",
+        "--checkpoints",
+        str(signed),
+        "--key",
+        str(desk.keys / "receipts.public.json"),
+    )
+    made = desk.run("checkpoint", "--out", str(signed), "--key", str(key))["checkpoint"]
+    found = desk.run(*checking)
+    assert {one["partition"] for one in made["heads"]} == {
+        int(partition) for partition, one in found["partitions"].items() if one["batches"]
+    }
+    assert all(one["signed_up_to"] is not None for one in found["partitions"].values() if one["batches"])
+    at, after = made["heads"][0]["partition"], made["heads"][0]["offset"] + 1
+    subject = next(
+        one for one in map("bank:chain-{}".format, range(99)) if partition_of(one.encode(), 4) == at
+    )
+    desk.send(Record(BANK, subject, transaction(subject, "after the checkpoint")))
+    delete = desk.keys / "delete.json"
+    place = {"topic": "notifier.decisions", "partition": at, "offset": after}
+    delete.write_text(json.dumps({"partitions": [place], "version": 1}))
+    kafka_tool(desk.at, "org.apache.kafka.tools.DeleteRecordsCommand", "--offset-json-file", str(delete))
+    assert desk.run("verify", "--chain")["violations"] == [], "nothing is asked of it"
+    [violation] = desk.run(*checking, code=1)["violations"]
+    assert violation.endswith("begins amid the chain, and no checkpoint vouches for it")
+    desk.run("checkpoint", "--out", str(signed), "--key", str(key))
+    assert desk.run(*checking)["violations"] == []
+    said = notifier(*checking, "--kafka", desk.at.bootstrap).stdout
+    assert f"notifier.decisions/{at}: 1 batches from {after} to" in said
 
 
 def event_id_of(message: Message) -> str:
