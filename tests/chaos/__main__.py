@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.report import commit
 from tests.chaos.peers import PEERS, run_peer
-from tests.chaos.report import invalid, is_clean, lines_of, read, report, table
+from tests.chaos.report import invalid, is_clean, lines_of, peers_table, read, report, table
 from tests.chaos.run import cannot, run
 from tests.chaos.scenarios import SCENARIOS
 
@@ -23,7 +23,9 @@ LOGS = Path("docs/reliability/logs")
 CALIBRATION = "kafka-streams-exactly-once-v2"
 REPORT = Path("docs/reliability/report.json")
 PAGE = Path("docs/reliability/README.md")
+OTHERS, README = Path("docs/reliability/peers.json"), Path("README.md")
 BEGIN, END = "<!-- written by `make verify-full` -->\n\n", "\n<!-- to here -->"
+BEGIN_PEERS = "<!-- written by `make verify-full` from docs/reliability/peers.json -->\n\n"
 
 
 def main(arguments: list[str]) -> int:
@@ -114,14 +116,18 @@ def _report(options: argparse.Namespace) -> int:
     found = report(read(options.logs))
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="ascii")
     text = options.page.read_text(encoding="utf-8")
-    options.page.write_text(_with_table(text, table(found)), encoding="utf-8")
+    options.page.write_text(_with_table(text, BEGIN, table(found)), encoding="utf-8")
+    of_peers = peers_table(json.loads(options.peers.read_text(encoding="ascii")))
+    for page in (options.page, README):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(_with_table(text, BEGIN_PEERS, of_peers), encoding="utf-8")
     return 0 if is_clean(found) else 1
 
 
-def _with_table(page: str, of_report: str) -> str:
+def _with_table(page: str, begin: str, made: str) -> str:
     """Return a page with this table between its two marks."""
-    before, rest = page.split(BEGIN)
-    return before + BEGIN + of_report + END + ("\n" + rest).split(END)[1]
+    before, rest = page.split(begin)
+    return before + begin + made + END + ("\n" + rest).split(END, 1)[1]
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -137,6 +143,11 @@ def _check(options: argparse.Namespace) -> int:
     is_shown = table(found) in options.page.read_text(encoding="utf-8")
     if not is_shown:
         print(f"{options.page}: its table is not what the logs say", file=sys.stderr)
+    of_peers = peers_table(json.loads(options.peers.read_text(encoding="ascii")))
+    for page in (options.page, README):
+        if of_peers not in page.read_text(encoding="utf-8"):
+            print(f"{page}: its table of other programs is not what {options.peers} says", file=sys.stderr)
+            is_shown = False
     is_good = found == stated and is_shown and is_clean(found)
     verdict = "holds" if is_good else "does not hold"
     print(f"{len(logs)} logs, {found['records']:,} records: the report {verdict}")
@@ -178,11 +189,13 @@ def _parser() -> argparse.ArgumentParser:
     reporting.add_argument("--logs", type=Path, default=LOGS)
     reporting.add_argument("--out", type=Path, default=REPORT)
     reporting.add_argument("--page", type=Path, default=PAGE, help="has the report's table")
+    reporting.add_argument("--peers", type=Path, default=OTHERS, help="what `peers --out` wrote")
     reporting.set_defaults(act=_report)
     checking = acts.add_parser("check", help="count the report's figures again from its logs")
     checking.add_argument("--logs", type=Path, default=LOGS)
     checking.add_argument("--report", type=Path, default=REPORT)
     checking.add_argument("--page", type=Path, default=PAGE, help="has the report's table")
+    checking.add_argument("--peers", type=Path, default=OTHERS, help="what `peers --out` wrote")
     checking.set_defaults(act=_check)
     return parser
 

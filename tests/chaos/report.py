@@ -57,6 +57,21 @@ def report(logs: Sequence[Sequence[Line]]) -> Line:
     }
 
 
+def peers_table(told: Line) -> str:
+    """Return what other programs did under kills, as a table for people."""
+    lines = [
+        "| under kills of it (of the broker) | events | missing | twice |",
+        "|---|---|---|---|",
+    ]
+    for one in told["peers"]:
+        missing = f"{one['missing']:,}"
+        if one["undone"]:
+            missing += f"; {one['undone']:,} not decided two minutes after the last"
+        name = f"{one['peer']}, {one['kills']} ({one['broker_kills']})"
+        lines.append(f"| {name} | {one['events']:,} | {missing} | {one['twice']:,} |")
+    return "\n".join(lines) + "\n"
+
+
 def table(found: Line) -> str:
     """Return the report for people: a line a scenario, all of them in the last, and what the counts bound."""
     lines = [

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.report import invalid, is_clean, report, table
+from tests.chaos.report import invalid, is_clean, peers_table, report, table
 from tests.chaos.scenarios import SCENARIOS, plan
 from tests.harness.cluster import ROOT
 
+PEERS = ROOT / "docs" / "reliability" / "peers.json"
 Log = list[dict[str, Any]]
 
 
@@ -76,7 +77,7 @@ def test_a_leak_an_exit_code_and_a_fault_without_work_are_told() -> None:
     assert not any(is_clean(report([one])) for one in (leaky, crashed, idle))
 
 
-@pytest.mark.parametrize("tampered", ["report", "log", "page", None])
+@pytest.mark.parametrize("tampered", ["report", "log", "page", "peers", None])
 def test_the_check_counts_again(tmp_path: Path, tampered: str | None) -> None:
     logs, stated, page = (tmp_path / name for name in ("logs", "report.json", "page.md"))
     logs.mkdir()
@@ -90,13 +91,22 @@ def test_the_check_counts_again(tmp_path: Path, tampered: str | None) -> None:
     stated.write_text(json.dumps(found))
     shown = table(found)
     page.write_text(shown.replace("| 1 | 100 |", "| 1 | 101 |") if tampered == "page" else shown)
+    peers = json.loads(PEERS.read_text())
+    with page.open("a") as file:
+        file.write(peers_table(peers))
+    if tampered == "peers":
+        peers["peers"][0]["twice"] += 1
+    (tmp_path / "peers.json").write_text(json.dumps(peers))
     command = [
         sys.executable, "-m", "tests.chaos", "check", "--logs", str(logs), "--report", str(stated),
-        "--page", str(page),
+        "--page", str(page), "--peers", str(tmp_path / "peers.json"),
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == (1 if tampered else 0), done.stderr
-    assert ("is not what the logs say" in done.stderr) == bool(tampered)
+    assert ("is not what" in done.stderr) == bool(tampered)
+    assert done.stderr.count("table of other programs is not what") == 2 * (tampered == "peers"), (
+        "here and README"
+    )
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
