@@ -122,6 +122,14 @@ class Settings:
         low=10,
         high=86_400,
     )
+    compaction_tick_s: int = _setting(
+        3_600,
+        "Without consent requests for so long a worker writes a mark to its state topics: Kafka compacts no "
+        "log that stands still, and what was erased would stay.",
+        unit="s",
+        low=1,
+        high=86_400,
+    )
     dead_letter_percent: int = _setting(
         50,
         "A worker stops when more of its last records went to dead letters; 100: never.",

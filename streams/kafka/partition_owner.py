@@ -90,6 +90,7 @@ class PartitionOwner:
         self._positions: dict[str, int] = {}
         self._chain_head = ""
         self._counted_lost: dict[str, int] = {}
+        self._put_off_tick()
         self.is_restored = False
         self.restored = 0
 
@@ -210,7 +211,28 @@ class PartitionOwner:
         self._store.merge_answers(answered, ends.get((CONSENT_RESULTS, self.partition), 0))
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._positions = positions
+        self._put_off_tick()
         self._tell_fold(result)
+
+    def is_tick_due(self) -> bool:
+        """Tell whether no consent request has come for as long as the settings say."""
+        return asyncio.get_running_loop().time() >= self._tick_due_s
+
+    async def tick(self) -> None:
+        """Write to both changelogs although nothing has changed, so that Kafka goes on compacting them.
+
+        Raises:
+            FencedError, OutcomeUnknownError: see `TransactionalProducer.transact`.
+        """
+        marker = self._writer.marker(self._positions, self._chain_head, self._shared.clock())
+        writes = [self._writer.tick(), self._writer.states(None, self._store, marker)]
+        ends = await self._transact(writes, {CONSENT_REQUESTS: self.request_offset}, monotonic())
+        self._store.merge_consents({}, (), ends[CONSENT_STATE, self.partition])
+        self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
+        self._put_off_tick()
+
+    def _put_off_tick(self) -> None:
+        self._tick_due_s = asyncio.get_running_loop().time() + self._shared.settings.compaction_tick_s
 
     async def decide(self, batches: Sequence[RecordBatch]) -> BatchResult:
         """Decide records at this moment, on a staged overlay. Never raises for what records contain.

@@ -23,6 +23,8 @@ from streams.wire.codec import (
 )
 
 MARKER_KEY = b"\x00position"
+TICK_KEY = b"\x00tick"
+"""A tombstone of nobody, see `ResultWriter.tick`."""
 CHUNK_SEPARATOR = b"\x1f"
 PREPARED_LIMIT = 200_000
 _UNREADABLE = prepare(ConsentState(subject="", holders=(), suspended=True))

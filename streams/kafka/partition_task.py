@@ -164,6 +164,8 @@ class PartitionTask:
         self._owner.read_requests(self.consent_arrived)
         self.is_ready, self.waits_for = True, ""
         while not self._is_closing:
+            if self._owner.is_tick_due():
+                await self._tick()
             rest_s = self._rest_s()
             if rest_s is not None and rest_s <= 0:
                 await self._step()
@@ -173,6 +175,15 @@ class PartitionTask:
                 await self._until_woken(LOOK_S if rest_s is None else rest_s)
                 if not await self._owner.is_whole():
                     await self._acquire()
+
+    async def _tick(self) -> None:
+        """Have compaction go on; what Kafka does not take is tried again the next time round."""
+        try:
+            await self._owner.tick()
+        except OutcomeUnknownError as error:
+            await self._wait_after(error, Patience(self._owner.partition))
+            await self._acquire()
+        self._is_retrying = False
 
     def _rest_s(self) -> float | None:
         """Return how long events wait for more of them; None if there are none."""

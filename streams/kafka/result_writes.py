@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from streams.core.subject_state import EMPTY_STATE, SubjectState, chunks
 from streams.kafka.metadata import ClusterInfo
-from streams.kafka.partition_store import CHUNK_SEPARATOR, MARKER_KEY, PartitionStore
+from streams.kafka.partition_store import CHUNK_SEPARATOR, MARKER_KEY, TICK_KEY, PartitionStore
 from streams.kafka.write_set import WriteSet
 from streams.kernel.batch_result import BatchResult, DeadLetter
 from streams.kernel.fold_batch import FoldResult
@@ -138,6 +138,12 @@ class ResultWriter:
         for letter in result.dead_letters:
             self._dead_letter(letter, writes)
         return writes, encoded
+
+    def tick(self) -> WriteSet:
+        """Return a record that says nothing: the log of consents goes on, and what is old is compacted."""
+        writes = WriteSet()
+        writes.add(CONSENT_STATE, self._partition, TICK_KEY, None)
+        return writes
 
     def marker(self, positions: Mapping[str, int], chain_head: str, now_ms: int) -> PositionMarker:
         """Return the marker for these next offsets."""

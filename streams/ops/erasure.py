@@ -56,13 +56,15 @@ async def removals(settings: Settings, now_ms: int) -> list[Removal]:
     check_ms = max(brokers.get("log.retention.check.interval.ms", 300_000), 0)
     check_ms += max(brokers.get("log.initial.task.delay.ms", 30_000), 0)  # a broker may have been restarted
     backoff_ms = max(brokers.get("log.cleaner.backoff.ms", 15_000), 0)
+    backoff_ms += settings.compaction_tick_s * 1000  # a log that stands still is not compacted
     return [removal(topic, topics.get(topic.name, {}), check_ms, backoff_ms, now_ms) for topic in there]
 
 
 def removal(topic: Topic, config: Mapping[str, str], check_ms: int, backoff_ms: int, now_ms: int) -> Removal:
     """Return by when a topic of these settings has removed what it holds at `now_ms`.
 
-    `check_ms` and `backoff_ms` are how often brokers look for segments to delete, and to compact.
+    `check_ms` is how often brokers look for segments to delete, `backoff_ms` how long after one is due they
+    compact it at the latest.
     """
     delay_ms = _time(config, "file.delete.delay.ms", 60_000)
     if topic.config["cleanup.policy"] == "compact":

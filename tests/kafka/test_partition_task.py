@@ -54,6 +54,9 @@ class Owner:
     async def is_whole(self) -> bool:
         return True
 
+    def is_tick_due(self) -> bool:
+        return False
+
     async def request_high_watermark(self) -> int:
         self.happened.append("asked")
         await asyncio.sleep(self.answers_after_s)

@@ -24,7 +24,7 @@ from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS, TOPICS
 from tests.simulation.cluster import CLIENT, SimCluster, Slot
 from tests.simulation.requests import SimRequests
 
-SETTINGS = Settings(kafka="simulated:1", drain_timeout_s=5, batch_max_records=40)
+SETTINGS = Settings(kafka="simulated:1", drain_timeout_s=5, batch_max_records=40, compaction_tick_s=3)
 FETCH_S = 0.02
 Receiver = Callable[[RecordBatch], None]
 
