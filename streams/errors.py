@@ -9,6 +9,7 @@
     +-- DeadLetterBreakerError    STOP   1  too much of what came in went to dead letters
     +-- OutcomeUnknownError       RETRY  3  a commit got no answer: read back what happened
         +-- LateWriteError        RETRY  3  decided too long ago to be written: decide again
+        +-- TornTransactionError  RETRY  3  only a person can tell how a transaction ended
     +-- ConfigurationError        STOP   4  settings that cannot work
         +-- BrokerInstallError    STOP   4  the embedded broker's parts are missing or altered
         +-- CredentialsError      STOP   4  Kafka refused who we are or what we want
@@ -79,6 +80,10 @@ class OutcomeUnknownError(NotifierError):
 
     action = Action.RETRY
     exit_code = 3
+
+
+class TornTransactionError(OutcomeUnknownError):
+    """Kafka lost end markers of a transaction, a part may have been seen, and nobody knows how it ended."""
 
 
 class LateWriteError(OutcomeUnknownError):

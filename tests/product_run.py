@@ -89,8 +89,8 @@ class ProductRun:
                     folds = fold_batches(
                         [batch], memory, self._inputs.partitions, self._policy, self._secrets
                     )
-                    for key, answer in folds.answers:
-                        memory.recent.note(key, answer.request_id)
+                    for request, offset in folds.seen.items():
+                        memory.recent.note(request, offset)
                     memory.merge(folds.changes, folds.forgotten)
                     for key, state in folds.changes.items():
                         value = None if state is None else encode_consent_state(state)

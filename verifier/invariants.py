@@ -160,7 +160,7 @@ def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) ->
     for partition, requests in recording.requests.items():
         consents = Consents(partition, recording.partitions)
         for asked in requests:
-            answer = consents.apply(asked.key, asked.value, asked.appended)
+            answer = consents.apply(asked.key, asked.value, asked.appended, asked.offset)
             request = _decoded(reader, asked.value, "consent_request")
             if request and answer is not None and answer.reason is None:
                 is_end = request["action"] in ("REVOKE", "ERASE")
@@ -252,7 +252,7 @@ def states(recording: Recording, standing: Standing) -> Invariant:
         upto = standing.committed.get((REQUESTS, partition), 0)
         for request in recording.requests.get(partition, []):
             if request.offset < upto:
-                folded.apply(request.key, request.value, request.appended)
+                folded.apply(request.key, request.value, request.appended, request.offset)
         wanted = {
             key: subject for key, subject in folded.subjects() if subject.holders or subject.is_suspended
         }

@@ -31,7 +31,7 @@ def permissions(recording: Recording) -> list[Invariant]:
         due = next(requests, None)
         for folded, one in sorted(sent, key=lambda item: item[0]):
             while due is not None and due.offset < folded:
-                model.fold(due.key, due.value, due.appended)
+                model.fold(due.key, due.value, due.appended, due.offset)
                 due = next(requests, None)
             _check(model, records.get(one.source), one, allowed, equal)
     _check_names(recording, equal)

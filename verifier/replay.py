@@ -99,7 +99,7 @@ class Replay:
         for number, batch in enumerate(self._recording.batches.get(partition, [])):
             place = ("notifier.decisions", partition, number)
             while due is not None and due.offset < batch["consent_next_offset"]:
-                model.fold(due.key, due.value, due.appended)
+                model.fold(due.key, due.value, due.appended, due.offset)
                 due = next(requests, None)
             self._outcome.back_ms = max(self._outcome.back_ms, last_decided - batch["decided_at"])
             last_decided = batch["decided_at"]

@@ -77,7 +77,7 @@ class Watch:
             for user, versions in (before.holders if before else {}).items()
             if versions[-1]["revoked_at"] is None
         ]
-        answer = known.apply(request.key, request.value, request.appended)
+        answer = known.apply(request.key, request.value, request.appended, request.offset)
         asked = _asked(request.value)
         if answer is None or answer.reason is not None or asked is None:
             return

@@ -63,16 +63,17 @@ def fold(
     if is_replayed and request.action not in _TAKING_AWAY:
         after = None if state is None else state._replace(request_offset=offset, salt=salt)
         return FoldOutcome(after, _REFUSED, RefusalReason.REPLAYED)
+    stays = is_replayed and state is not None and state.suspended
     match request.action:
         case ConsentAction.REVOKE:
             left = tuple(
                 _revoked(holder, appended_ms) if _is_meant(request, holder) else holder for holder in holders
             )
-            return FoldOutcome(_state(subject, left, offset, salt), _ACCEPTED)
+            return FoldOutcome(_state(subject, left, offset, salt, suspended=stays), _ACCEPTED)
         case ConsentAction.ERASE:
             left = tuple(holder for holder in holders if not _is_meant(request, holder))
             salt = salt if left == holders else fresh_salt
-            return FoldOutcome(_state(subject, left, offset, salt), _ACCEPTED)
+            return FoldOutcome(_state(subject, left, offset, salt, suspended=stays), _ACCEPTED)
         case _:
             return _granted(subject, holders, request, appended_ms, offset, policy, salt)
 
@@ -88,10 +89,12 @@ def _suspended(
     return FoldOutcome(state, _REFUSED, reason)
 
 
-def _state(subject: str, holders: tuple[Holder, ...], offset: int, salt: bytes) -> ConsentState | None:
-    if not holders:
+def _state(
+    subject: str, holders: tuple[Holder, ...], offset: int, salt: bytes, *, suspended: bool = False
+) -> ConsentState | None:
+    if not holders and not suspended:
         return None
-    return ConsentState(subject, holders, suspended=False, request_offset=offset, salt=salt)
+    return ConsentState(subject, holders, suspended=suspended, request_offset=offset, salt=salt)
 
 
 def _is_meant(request: ConsentRequest, holder: Holder) -> bool:

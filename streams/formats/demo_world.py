@@ -175,7 +175,7 @@ def _grant(
         preferences=_preferences(currency, draw),
     )
     return ConsentRequest(
-        request_id=f"grant:{user_id.removeprefix('user:')}",
+        request_id=f"grant:{user_id.removeprefix('user:')}:{now}",
         subject=subject,
         user_id=user_id,
         action=ConsentAction.GRANT,

@@ -67,7 +67,7 @@ def grant(subject: str, user_id: str, rule: GrantRule, now: int) -> ConsentReque
         timezone="UTC",
     )
     return ConsentRequest(
-        request_id=f"grant:{identity}",
+        request_id=f"grant:{identity}:{now}",
         subject=subject,
         user_id=user_id,
         action=ConsentAction.GRANT,

@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.core.codes import ConsentOutcome, RefusalReason
-from streams.errors import NotifierError, OutcomeUnknownError, StandstillError
+from streams.errors import NotifierError, OutcomeUnknownError, StandstillError, TornTransactionError
 from streams.failpoints import reach
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
@@ -30,7 +30,7 @@ from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
 from streams.kafka.transactions import TransactionalProducer
 from streams.kafka.worker_connections import Connections
-from streams.kafka.write_set import BATCH_BYTES, WriteSet
+from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import FoldResult, fold_batches
 from streams.kernel.path import Setup
@@ -47,6 +47,10 @@ from streams.wire.topics import (
 
 log = logging.getLogger(__name__)
 
+LOOKS, LOOK_S = 4, 0.1
+"""So often and at this distance before what seems unfinished is taken for it."""
+MOST_LOOK = 64 * WINDOW
+"""Offsets of `consent.results` that a restore reads at most."""
 INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
 
 
@@ -122,6 +126,7 @@ class PartitionOwner:
         try:
             await self._end_unfinished()
             await self._restore()
+            await self._check_ends()
             committed = await self._committed()
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
@@ -207,8 +212,7 @@ class PartitionOwner:
         started = monotonic()
         ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
         self._store.merge_consents(encoded, result.forgotten, ends.get((CONSENT_STATE, self.partition), 0))
-        answered = ((key, answer.request_id) for key, answer in result.answers)
-        self._store.merge_answers(answered, ends.get((CONSENT_RESULTS, self.partition), 0))
+        self._store.merge_answers(result.seen, ends.get((CONSENT_RESULTS, self.partition), 0))
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._positions = positions
         self._put_off_tick()
@@ -305,18 +309,21 @@ class PartitionOwner:
         Raises:
             OutcomeUnknownError: ended; or it cannot be, and the message says why.
         """
-        left = await self._producer.unfinished()
-        committed = await self._shared.offsets.committed(INPUTS, self.partition)
-        if not left and committed is not None:
-            return
+        left, committed = await self._unfinished()
+        for _ in range(LOOKS):  # markers may be on their way to readers still
+            if not left and committed is not None:
+                return
+            await asyncio.sleep(LOOK_S)
+            left, committed = await self._unfinished()
         places = ", ".join(f"{topic}-{number} from {at}" for (topic, number), at in sorted(left.items()))
-        self._forget()
-        await self._restore()
-        marked = marked_positions(self._store.marker)
         was_committed = self._producer.was_committed
+        if was_committed is None:
+            self._forget()
+            await self._restore()
+        marked = marked_positions(self._store.marker)
         is_seen = left and committed is not None and goes_beyond(committed, marked, self._together)
         if was_committed is None and is_seen:
-            raise OutcomeUnknownError(
+            raise TornTransactionError(
                 f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: nothing "
                 "is decided here until somebody ends it, see docs/operations.md (End markers that Kafka lost)"
             )
@@ -325,6 +332,31 @@ class PartitionOwner:
             f"Kafka lost end markers of a transaction ({places or 'its offsets'}); "
             f"it is {'committed' if was_committed else 'aborted'} now, reading back"
         )
+
+    async def _check_ends(self) -> None:
+        """Check that everything was read back: nobody else writes these logs, and nothing of ours is open.
+
+        Raises:
+            OutcomeUnknownError: a transaction of a producer id that this partition number has no more.
+        """
+        known = self._store.positions
+        read = {
+            CONSENT_STATE: known.consents,
+            NOTIFIER_STATE: known.states,
+            CONSENT_RESULTS: known.answers or 0,
+        }
+        ranges = await self._shared.offsets.ranges(tuple(read), self.partition)
+        for topic, position in read.items():
+            if position < ranges[topic][1]:
+                raise OutcomeUnknownError(
+                    f"{topic}-{self.partition} can be read to offset {position} of {ranges[topic][1]}: "
+                    "a transaction there has no end, see docs/operations.md (End markers that Kafka lost)"
+                )
+
+    async def _unfinished(self) -> tuple[dict[Slot, int], dict[str, int] | None]:
+        """Return what is open where, and the group's offsets, None if a transaction holds some."""
+        left = await self._producer.unfinished()
+        return left, await self._shared.offsets.committed(INPUTS, self.partition)
 
     async def _committed(self) -> dict[str, int]:
         """Return the group's committed offsets.
@@ -351,13 +383,22 @@ class PartitionOwner:
             store.load_consents,
         )
         states = await self._read_back(NOTIFIER_STATE, store.positions.states, store.load_states)
-        known = store.positions.answers
-        answers = await self._read_back(
-            CONSENT_RESULTS,
-            -2 * WINDOW if known is None else known,  # each may stand in a transaction of its own
-            store.recent.load,
-        )
+        answers = await self._read_answers(store)
         store.positions = ChangelogPositions(consents, states, answers)
+
+    async def _read_answers(self, store: PartitionStore) -> int:
+        """Read which requests were answered, from where the store stands or as far back as it matters."""
+        known = store.positions.answers
+        if known is not None:
+            return await self._read_back(CONSENT_RESULTS, known, store.recent.load)
+        needed = marked_positions(store.marker).get(CONSENT_REQUESTS, 0) - WINDOW
+        look = WINDOW
+        while True:  # answers stand between the marks of transactions, and what was aborted
+            position = await self._read_back(CONSENT_RESULTS, -look, store.recent.load)
+            first = store.recent.first_offset
+            if look >= MOST_LOOK or (first is not None and first <= needed):
+                return position
+            look *= 8
 
     async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:
         await reach("restore")

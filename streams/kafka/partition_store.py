@@ -6,7 +6,7 @@ overlay and merges it after the commit. How subjects are kept is `kernel/subject
 kernel, wire and core. Read next: `restore.py`.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from streams.core.consent import ConsentState
@@ -123,10 +123,10 @@ class PartitionStore:
             self.subjects.put_consent(key, value)
         self.positions = self.positions._replace(consents=max(position, self.positions.consents))
 
-    def merge_answers(self, answers: Iterable[tuple[bytes, str]], position: int) -> None:
-        """Take in which requests were answered, by subject key and request id."""
-        for key, request_id in answers:
-            self.recent.note(key, request_id)
+    def merge_answers(self, answered: Mapping[bytes, int], position: int) -> None:
+        """Take in which requests were answered: their offsets by digest."""
+        for request, offset in answered.items():
+            self.recent.note(request, offset)
         self.positions = self.positions._replace(answers=max(position, self.positions.answers or 0))
 
     def merge_states(

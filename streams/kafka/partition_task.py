@@ -175,6 +175,7 @@ class PartitionTask:
                 await self._until_woken(LOOK_S if rest_s is None else rest_s)
                 if not await self._owner.is_whole():
                     await self._acquire()
+                    self._is_retrying = False
 
     async def _tick(self) -> None:
         """Have compaction go on; what Kafka does not take is tried again the next time round."""
@@ -275,9 +276,11 @@ class PartitionTask:
             if not self._requests:
                 self._is_at_barrier = True
                 try:
-                    await self._until_woken(None)
+                    await self._until_woken(LOOK_S)
                 finally:
                     self._is_at_barrier = False
+                if not await self._owner.is_whole():
+                    raise OutcomeUnknownError("a transaction has no end markers; reading back")
             if self._is_closing:
                 raise asyncio.CancelledError
 

@@ -22,6 +22,7 @@ from aiokafka.errors import (
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
     InvalidProducerEpoch,
+    KafkaError,
     LeaderNotAvailableError,
     NotCoordinatorError,
     OperationNotAttempted,
@@ -98,6 +99,7 @@ class TransactionRequests:
         self._producer = (-1, -1)
         self._latest_version = latest_version
         self._connections: set[Any] = set()
+        self.is_in_doubt = False
         self.version = 1
         self.last: LastTransaction | None = None
 
@@ -209,31 +211,54 @@ class TransactionRequests:
     async def mark(self, slots: Collection[Slot], group_id: str, *, is_commit: bool) -> None:
         """Have Kafka write end markers to partitions and to the group's offsets, and nothing else.
 
-        With requests of version 1: they can add without writing, whatever version the cluster has.
+        With requests of version 1: they can add without writing, whatever version the cluster has. They go
+        together: a connection's requests are served in their order, and whoever is killed between them would
+        leave a commit to be aborted.
 
         Raises:
             ProducerFenced: another producer has the id.
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
+        node = await self._coordinator(CoordinationType.TRANSACTION, self._id)
+        head = (self._id, *self._producer)
+        asked: list[tuple[Any, Callable[[Any], Sequence[int]]]] = [
+            (AddOffsetsToTxnRequest(*head, group_id), lambda found: [found.error_code]),
+            (EndTxnRequest(*head, is_commit), lambda found: [found.error_code]),
+        ]
         if slots:
-            await self._add(slots)
-        await self._add_group(group_id)
-        ending = EndTxnRequest(self._id, *self._producer, is_commit)
-        await self._ask(CoordinationType.TRANSACTION, self._id, ending, lambda found: [found.error_code])
+            adding = AddPartitionsToTxnRequest(*head, list(_by_topic(slots).items()))
+            asked.insert(0, (adding, _partition_codes))
+        await self._client.ready(node, group=ConnectionGroup.COORDINATION)
+        answers = await asyncio.gather(
+            *(self._client.send(node, request, group=ConnectionGroup.COORDINATION) for request, _ in asked)
+        )
+        for answer, (_, codes) in zip(answers, asked, strict=True):
+            _raise(_first_code(codes(answer)))
 
     async def traces(self, slots: Iterable[Slot]) -> dict[Slot, Trace]:
         """Return what this producer left in partitions, for those where it left something.
+
+        A partition without a leader is left out, and `is_in_doubt` until it is asked again.
 
         Raises:
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
         by_node: defaultdict[int, list[Slot]] = defaultdict(list)
+        is_in_doubt = False
         for slot in slots:
-            by_node[await self._leader(*slot)].append(slot)
+            try:
+                by_node[await self._leader(*slot)].append(slot)
+            except LeaderNotAvailableError:
+                is_in_doubt = True
         found: dict[Slot, Trace] = {}
-        for node, led in by_node.items():
-            answer = await self._client.send(node, DescribeProducersRequest(_by_topic(led)))
-            found.update(traces(answer, self._producer[0]))
+        try:
+            for node, led in by_node.items():
+                answer = await self._client.send(node, DescribeProducersRequest(_by_topic(led)))
+                found.update(traces(answer, self._producer[0]))
+        except KafkaError:
+            self._client.force_metadata_update()  # another broker may lead it by now
+            raise
+        self.is_in_doubt = is_in_doubt
         return found
 
     async def _initialise(self) -> Any:
@@ -242,9 +267,10 @@ class TransactionRequests:
         describing = DescribeTransactionsRequest(name)
         initialising = InitProducerIdRequest(name, self._timeout_ms)
         while True:
-            self.last = last_transaction(await self._ask(kind, name, describing, state_codes))
+            last = last_transaction(await self._ask(kind, name, describing, state_codes), self.version)
+            self.last = last
             try:
-                return await self._ask(
+                answer = await self._ask(
                     kind,
                     name,
                     initialising,
@@ -253,6 +279,10 @@ class TransactionRequests:
                 )
             except ConcurrentTransactions:
                 await asyncio.sleep(BACKOFF_S)
+                continue
+            if (answer.producer_id, answer.producer_epoch - 1) != last.producer:
+                self.last = last._replace(was_committed=None)  # somebody had the id in between
+            return answer
 
     def _note_connections(self) -> None:
         connections = self._client._conns.values()  # noqa: SLF001  # it tells of none of them

@@ -34,15 +34,16 @@ class Trace(NamedTuple):
 
 
 class LastTransaction(NamedTuple):
-    """What the coordinator knows of a transactional id.
+    """What the coordinator knows of a transactional id: how its last transaction ended.
 
     `was_committed` None: one is under way, or somebody has initialised the id since: then `is_initialised`.
-    `producer` has its producer id and epoch.
+    `producer` has its producer id and the epoch of now, `epochs` those that the last transaction may have.
     """
 
     was_committed: bool | None
     is_initialised: bool
     producer: tuple[int, int]
+    epochs: tuple[int, ...] = ()
 
 
 class DescribeProducersResponse(Response):
@@ -129,7 +130,7 @@ def traces(answer: Any, producer_id: int) -> Iterator[tuple[tuple[str, int], Tra
 
 
 class DescribeTransactionsResponse(Response):
-    """See `last_outcome`."""
+    """See `last_transaction`."""
 
     API_KEY = 65
     API_VERSION = 0
@@ -186,7 +187,11 @@ def state_codes(answer: Any) -> list[int]:
     return [0 if code == _ID_NOT_FOUND else code for code, *_ in answer.transactions]
 
 
-def last_transaction(answer: Any) -> LastTransaction:
-    """Return what a DescribeTransactionsResponse says. Never raises."""
+def last_transaction(answer: Any, version: int) -> LastTransaction:
+    """Return what a DescribeTransactionsResponse says, of a producer of this `transaction.version`.
+
+    From version 2 on every end raises the epoch, before that only an abort by the coordinator.
+    """
     (_code, _id, state, _timeout, _start, producer_id, epoch, *_rest), *_ = answer.transactions
-    return LastTransaction(_OUTCOMES.get(state), state == "Empty", (producer_id, epoch))
+    epochs = (epoch - 1,) if version > 1 else (epoch - 1, epoch)
+    return LastTransaction(_OUTCOMES.get(state), state == "Empty", (producer_id, epoch), epochs)

@@ -11,10 +11,10 @@ import contextlib
 from collections.abc import Collection, Mapping, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerFenced, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
+from streams.errors import FencedError, LateWriteError, OutcomeUnknownError, TornTransactionError
 from streams.failpoints import reach
 from streams.kafka.batch_header import LZ4
 from streams.kafka.pace import within
@@ -24,6 +24,10 @@ from streams.kafka.write_set import BATCH_BYTES, Slot, Slotted, WriteSet
 from streams.settings import Settings
 
 CLOSE_TIMEOUT_S = 5.0
+
+
+class UnfinishedTransactionError(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """The transaction before has no end markers: this one would end it."""
 
 
 class TransactionalProducer:
@@ -96,7 +100,7 @@ class TransactionalProducer:
         if last is not None and last.is_initialised and known is not None:
             more = last.producer[1] - known.producer[1]
             if last.producer[0] == known.producer[0] and 0 <= more <= 1:
-                last = last._replace(was_committed=known.was_committed)
+                last = last._replace(was_committed=known.was_committed, epochs=known.epochs)
         self._last = last or known
 
     async def unfinished(self) -> dict[Slot, int]:
@@ -106,8 +110,8 @@ class TransactionalProducer:
         deleted one), and the next transaction there would end this one with its own outcome.
 
         Raises:
-            OutcomeUnknownError: no answer; or `was_committed` is None and other partitions of that
-                transaction have their markers: only somebody who looks at them can tell its outcome.
+            OutcomeUnknownError: no answer.
+            TornTransactionError: `was_committed` is None and other partitions have their markers.
         """
         requests = self._opened()
         try:
@@ -123,16 +127,18 @@ class TransactionalProducer:
                 f"transactional id {self._id}: {type(error).__name__} for what is unfinished; trying again"
             ) from error
         left = _left_open(traces)
+        if self._last is not None and any(traces[slot].epoch not in self._last.epochs for slot in left):
+            self._last = self._last._replace(was_committed=None)  # it is of a transaction before the last
         if left and self.was_committed is None:
             last = min(traces[slot].epoch for slot in left)
             before = last if requests.version > 1 else last - 1  # until then transactions share epochs
             ended = [slot for slot, trace in traces.items() if slot not in left and trace.epoch > before]
             if ended:
-                raise OutcomeUnknownError(_torn(self._id, left, ended))
+                raise TornTransactionError(_torn(self._id, left, ended))
         return left
 
     async def is_whole(self) -> bool:
-        """Tell whether nothing waits for its end, asking only if a connection broke since it was told last.
+        """Tell whether nothing is known to wait for its end, asking only if a connection broke since.
 
         True also while nobody answers: the next call, or transaction, asks again.
         """
@@ -185,9 +191,7 @@ class TransactionalProducer:
         ]
         try:
             async with asyncio.timeout(self._timeout_s):
-                if not await self._is_whole(requests):
-                    raise KafkaConnectionError("the transaction before has no end markers")
-                writing = _written(requests, batches, group_id)
+                writing = self._written(requests, batches, group_id)
                 ends = await (writing if write_within_s is None else within(writing, write_within_s))
                 await reach("after_produce")
                 await requests.commit_offsets(offsets, group_id)
@@ -220,8 +224,17 @@ class TransactionalProducer:
         if requests is not None:
             await _close(requests)
 
+    async def _written(
+        self, requests: TransactionRequests, batches: Sequence[Slotted], group_id: str
+    ) -> dict[Slot, int]:
+        if not await self._is_whole(requests):
+            raise UnfinishedTransactionError
+        await requests.add_partitions({slot: None for slot, _ in batches})
+        await requests.add_group(group_id)
+        return await requests.produce(batches)
+
     async def _is_whole(self, requests: TransactionRequests) -> bool:
-        if requests.has_lost_connection():
+        if requests.has_lost_connection() or requests.is_in_doubt:
             if _left_open(await requests.traces(self._slots)):
                 return False
             requests.forget_lost_connections()
@@ -235,14 +248,6 @@ class TransactionalProducer:
     @property
     def _timeout_s(self) -> float:
         return self._settings.transaction_timeout_ms / 1000
-
-
-async def _written(
-    requests: TransactionRequests, batches: Sequence[Slotted], group_id: str
-) -> dict[Slot, int]:
-    await requests.add_partitions({slot: None for slot, _ in batches})
-    await requests.add_group(group_id)
-    return await requests.produce(batches)
 
 
 def _left_open(traces: Mapping[Slot, Trace]) -> dict[Slot, int]:

@@ -16,7 +16,7 @@ from streams.core.policy import Policy
 from streams.core.pseudonyms import evidence_pseudonym
 from streams.core.terms import KNOWN_PURPOSES
 from streams.kernel.batch_result import DeadLetter
-from streams.kernel.recent_requests import RecentRequests
+from streams.kernel.recent_requests import WINDOW, RecentRequests, digest
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import ConsentResult, Evidence, EvidenceKind, decode_consent_request
 from streams.wire.frame import SCHEMA_ID_HEADER
@@ -48,7 +48,7 @@ class FoldResult:
     """What a run of requests does; `changes` holds None where a subject was erased.
 
     `forgotten` are the subjects that were deleted, also those that were granted anew after it: what is
-    remembered of them goes. `seen` are the requests with an id, by key and id.
+    remembered of them goes. `seen` has the offsets of requests with an id, by digest.
     """
 
     next_offset: int
@@ -57,7 +57,7 @@ class FoldResult:
     answers: list[tuple[bytes, ConsentResult]] = field(default_factory=list)
     evidence: list[Evidence] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
-    seen: set[tuple[bytes, str]] = field(default_factory=set)
+    seen: dict[bytes, int] = field(default_factory=dict)
 
 
 def fold_batches(
@@ -127,7 +127,7 @@ def _fold_one(
         offset,
         policy,
         fresh_salt,
-        is_replayed=request is not None and _is_replayed(key, request.request_id, view, result),
+        is_replayed=request is not None and _is_replayed(key, request.request_id, offset, view, result),
     )
     reason = RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason
     result.evidence.append(
@@ -142,7 +142,8 @@ def _fold_one(
     )
     if outcome.state != known:
         result.changes[key] = outcome.state
-    if outcome.state is None and known is not None:
+    has_no_holder = outcome.state is None or not outcome.state.holders
+    if known is not None and has_no_holder and (known.holders or outcome.state is None):
         result.forgotten.add(key)
     result.answers.append(
         (
@@ -162,13 +163,14 @@ def _fold_one(
     )
 
 
-def _is_replayed(key: bytes, request_id: str, view: ConsentView, result: FoldResult) -> bool:
+def _is_replayed(key: bytes, request_id: str, offset: int, view: ConsentView, result: FoldResult) -> bool:
     """Tell whether a request was answered lately, or in this run of requests; note that it is."""
     if not request_id:
         return False
-    is_known = (key, request_id) in result.seen or view.recent.knows(key, request_id, len(result.answers))
-    result.seen.add((key, request_id))
-    return is_known
+    request = digest(key, request_id)
+    at = result.seen.get(request)
+    result.seen[request] = offset
+    return offset - at <= WINDOW if at is not None else view.recent.knows(request, offset)
 
 
 def _evidence(

@@ -1,53 +1,69 @@
-"""Which consent requests were answered lately: one that comes twice changes nothing the second time.
+"""Which consent requests were answered lately: one that comes twice brings nothing back the second time.
 
 A producer that repeats itself, or an operator who sends a file again, must not bring back what was revoked
-meanwhile. The answers are read back from `consent.results`. Imports `wire` for the first field of an answer.
-Source: docs/rules.md section 8. Read next: `fold_batch.py`.
+meanwhile. The answers are read back from `consent.results`; of a request only a digest is kept. Imports
+`wire` for the two fields of an answer. Source: docs/rules.md section 8. Read next: `fold_batch.py`.
 """
+
+from hashlib import blake2b
 
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.frame import FRAME_BYTES
 from streams.wire.varint import UndecodableError, read_size
 
 WINDOW = 10_000
-"""Answers of a partition number that count; rules.md says so."""
+"""Offsets of `consent.requests` before a request in which an earlier one counts; rules.md says so."""
+DIGEST_BYTES = 16
 
-Request = tuple[bytes, str]
-"""Subject key and request id."""
+
+def digest(key: bytes, request_id: str) -> bytes:
+    """Return what is kept of a subject's request."""
+    return blake2b(
+        key + b"\0" + request_id.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES
+    ).digest()
 
 
 class RecentRequests:
-    """The last WINDOW answers of one partition number."""
+    """The answered requests of one partition number, by digest, and where in the log each was last."""
 
     def __init__(self) -> None:
-        self._answered: dict[Request, int] = {}
-        self.count = 0
-        """Of all answers."""
+        self._answered: dict[bytes, int] = {}
+        self.first_offset: int | None = None
+        """The least offset of those that were read back; None: of none."""
 
-    def knows(self, key: bytes, request_id: str, ahead: int = 0) -> bool:
-        """Tell whether this request was answered; `ahead`: so many answers come before this one's."""
-        at = self._answered.get((key, request_id))
-        return at is not None and self.count + ahead - at < WINDOW
+    def knows(self, request: bytes, offset: int) -> bool:
+        """Tell whether this request (its digest) stood in the WINDOW before `offset`.
 
-    def note(self, key: bytes, request_id: str) -> None:
-        """Take in the next answer; an empty id is counted only."""
-        self.count += 1
-        if request_id:
-            self._answered[key, request_id] = self.count
+        One at `offset` or after it is no earlier one: requests may be folded again.
+        """
+        at = self._answered.get(request)
+        return at is not None and 0 < offset - at <= WINDOW
+
+    def note(self, request: bytes, offset: int) -> None:
+        """Take in that the request at `offset` was answered."""
+        self._answered[request] = offset
         if len(self._answered) > 2 * WINDOW:
-            oldest = self.count - WINDOW
-            self._answered = {request: at for request, at in self._answered.items() if at > oldest}
+            self._answered = {one: at for one, at in self._answered.items() if at > offset - WINDOW}
 
     def load(self, batch: RecordBatch) -> None:
-        """Take in a run of `consent.results` records in log order."""
+        """Take in a run of `consent.results` records in log order; what cannot be read is nobody's."""
         for key, value in zip(batch.keys, batch.values, strict=True):
-            self.note(key or b"", _request_id(value))
+            try:
+                request_id, offset = _first_and_last(value or b"")
+            except (IndexError, UndecodableError):
+                continue
+            self.first_offset = offset if self.first_offset is None else min(offset, self.first_offset)
+            if request_id:
+                self.note(digest(key or b"", request_id), offset)
 
 
-def _request_id(value: bytes | None) -> str:
-    """Return an answer's first field, of whatever version of its schema; empty if it cannot be read."""
-    try:
-        size, at = read_size(value or b"", FRAME_BYTES + 1, (value or b"")[FRAME_BYTES])
-    except (IndexError, UndecodableError):
-        return ""
-    return (value or b"")[at : at + size // 2].decode("utf-8", "replace")
+def _first_and_last(value: bytes) -> tuple[str, int]:
+    """Return an answer's first field, its request's id, and its last, that one's offset, of any version."""
+    size, at = read_size(value, FRAME_BYTES + 1, value[FRAME_BYTES])
+    start = len(value) - 1
+    while start > at and value[start - 1] > 127:
+        start -= 1
+    offset, end = read_size(value, start + 1, value[start])
+    if end != len(value) or at + size // 2 > start:
+        raise UndecodableError
+    return value[at : at + size // 2].decode("utf-8", "replace"), offset // 2

@@ -118,7 +118,7 @@ class _Side:
                 folded.forgotten,
                 0,
             )
-            self._store.merge_answers(((key, answer.request_id) for key, answer in folded.answers), 0)
+            self._store.merge_answers(folded.seen, 0)
         result = self._kernel.decide(events, self._store, batch.consent_next_offset, batch.decided_at)
         self._store.merge_states(result.states, _MARKER, 0)
         return result

@@ -97,12 +97,13 @@ TOPICS: tuple[Topic, ...] = (
         _config(cleanup_policy="delete", retention_ms=35 * _DAY_MS, message_timestamp_type="LogAppendTime"),
     ),
     Topic(CONSENT_STATE, "subject", "subject", ("consent_state",), _CHANGELOG, is_internal=True),
+    # As long as the requests: what was answered is read back from it, and no answered request counts twice.
     Topic(
         CONSENT_RESULTS,
         "subject",
         "subject",
         ("consent_result",),
-        _config(cleanup_policy="delete", retention_ms=7 * _DAY_MS),
+        _config(cleanup_policy="delete", retention_ms=35 * _DAY_MS),
     ),
     # CFPB 1033.441 asks for three years after the most recent authorisation.
     Topic(

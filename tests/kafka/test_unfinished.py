@@ -2,17 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 
-from streams.errors import OutcomeUnknownError
+from streams.errors import LateWriteError, OutcomeUnknownError
 from streams.kafka.admin import apply_topics
 from streams.kafka.broker import RunningBroker, start_broker
 from streams.kafka.positions import GroupOffsets
+from streams.kafka.transaction_traces import Trace
 from streams.kafka.transactions import TransactionalProducer, _builder
 from streams.kafka.write_set import Slot, WriteSet
 from streams.settings import Settings
@@ -280,12 +281,16 @@ def test_without_an_answer_nobody_knows(
     run(story)
 
 
-def test_a_partition_that_is_not_there_is_an_error(settings: Settings) -> None:
+def test_a_partition_without_a_leader_stays_in_doubt_and_stops_no_other(settings: Settings) -> None:
     async def story() -> None:
-        owner = producer(settings, slots=[(DECISIONS, 99)])
+        owner = producer(settings, slots=[*SLOTS, (DECISIONS, 99)])
         await owner.open()
-        with pytest.raises(OutcomeUnknownError, match="for what is unfinished"):
-            await owner.unfinished()
+        assert await owner.unfinished() == {}
+        assert owner._requests is not None
+        assert owner._requests.is_in_doubt
+        assert await owner.is_whole(), "as far as it is known"
+        await owner.transact([writes(DECISIONS, b"1")], {INPUT: 1}, settings.app_id)
+        assert owner._requests.is_in_doubt, "asked again, and still without one"
         await owner.close()
 
     run(story)
@@ -314,7 +319,7 @@ def test_what_was_lost_is_seen_once_a_connection_broke_and_not_asked_for_before(
         assert await owner.is_whole(), "its connections stand"
         next(iter(owner._requests._connections)).close()
         assert not await owner.is_whole()
-        with pytest.raises(OutcomeUnknownError, match="KafkaConnectionError in a transaction"):
+        with pytest.raises(OutcomeUnknownError, match="UnfinishedTransactionError in a transaction"):
             await owner.transact([writes(DECISIONS, b"2")], {INPUT: 2}, settings.app_id)
         assert not owner.is_open
 
@@ -328,3 +333,26 @@ async def leave_open_beside(owner: TransactionalProducer) -> None:
     latest, requests.version = requests.version, 1
     await requests.produce(writes(DECISIONS, b"lost").batches(_builder, is_transactional=True))
     requests.version = latest
+
+
+def test_the_look_counts_against_the_time_to_write(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        owner = producer(settings)
+        await owner.open()
+        await owner.transact([writes(DECISIONS, b"1")], {INPUT: 1}, settings.app_id)
+        assert owner._requests is not None
+        look = owner._requests.traces
+
+        async def late(slots: Collection[Slot]) -> dict[Slot, Trace]:
+            await asyncio.sleep(1)
+            return await look(slots)
+
+        monkeypatch.setattr(owner._requests, "traces", late)
+        next(iter(owner._requests._connections)).close()
+        with pytest.raises(LateWriteError):
+            await owner.transact([writes(DECISIONS, b"too late")], {INPUT: 2}, settings.app_id, 0.3)
+        assert b"too late" not in await visible(settings, DECISIONS)
+
+    run(story)

@@ -3,11 +3,12 @@
 import pytest
 
 from streams.core.codes import ConsentAction, ConsentOutcome
-from streams.kernel.recent_requests import WINDOW, RecentRequests
+from streams.kernel.recent_requests import WINDOW, RecentRequests, digest
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import ConsentResult, encode_consent_result
 
 KEY = b"bank:1"
+ONE = digest(KEY, "one")
 
 
 def answers(*values: bytes | None) -> RecordBatch:
@@ -16,61 +17,65 @@ def answers(*values: bytes | None) -> RecordBatch:
     return RecordBatch("consent.results", 0, range(count), zeros, keys, list(values), headers, 0, count)
 
 
-def answer(request_id: str) -> bytes:
-    return encode_consent_result(
-        ConsentResult(request_id, "bank:1", None, ConsentAction.GRANT, ConsentOutcome.ACCEPTED, None, 1, 2, 3)
-    )
+def answer(request_id: str, offset: int, effective_at: int | None = 2) -> bytes:
+    action, outcome = ConsentAction.GRANT, ConsentOutcome.ACCEPTED
+    made = ConsentResult(request_id, "bank:1", None, action, outcome, None, 1, effective_at, offset)
+    return encode_consent_result(made)
 
 
-def test_a_request_is_known_for_its_subject_and_by_its_id() -> None:
+def test_a_request_is_known_after_its_place_in_the_log_and_not_at_it_or_before() -> None:
     recent = RecentRequests()
-    assert not recent.knows(KEY, "one")
-    recent.note(KEY, "one")
-    assert recent.knows(KEY, "one")
-    assert not recent.knows(KEY, "two")
-    assert not recent.knows(b"bank:2", "one")
+    assert not recent.knows(ONE, 5)
+    recent.note(ONE, 5)
+    assert recent.knows(ONE, 6)
+    assert not recent.knows(ONE, 5), "it is folded again"
+    assert not recent.knows(ONE, 4)
+    assert not recent.knows(digest(KEY, "two"), 6)
+    assert not recent.knows(digest(b"bank:2", "one"), 6)
 
 
-def test_an_empty_id_is_nobodys() -> None:
+def test_the_window_is_counted_in_offsets() -> None:
     recent = RecentRequests()
-    recent.note(KEY, "")
-    assert not recent.knows(KEY, "")
-    assert recent.count == 1
-
-
-def test_the_window_is_counted_in_answers_whatever_their_ids() -> None:
-    recent = RecentRequests()
-    recent.note(KEY, "one")
-    for _ in range(WINDOW - 1):
-        recent.note(KEY, "")
-    assert recent.knows(KEY, "one")
-    assert not recent.knows(KEY, "one", ahead=1), "one more is answered first"
-    recent.note(KEY, "")
-    assert not recent.knows(KEY, "one")
+    recent.note(ONE, 5)
+    assert recent.knows(ONE, 5 + WINDOW)
+    assert not recent.knows(ONE, 6 + WINDOW)
 
 
 def test_memory_is_bounded_and_what_counts_stays() -> None:
     recent = RecentRequests()
-    for number in range(5 * WINDOW):
-        recent.note(KEY, str(number))
+    last = 5 * WINDOW
+    for offset in range(last):
+        recent.note(digest(KEY, str(offset)), offset)
     assert len(recent._answered) <= 2 * WINDOW
-    assert recent.knows(KEY, str(4 * WINDOW))
-    assert not recent.knows(KEY, str(4 * WINDOW - 1))
+    assert all(recent.knows(digest(KEY, str(offset)), last) for offset in range(last - WINDOW, last))
 
 
 @pytest.mark.parametrize("length", [1, 63, 64, 300])
-def test_ids_are_read_back_from_answers(length: int) -> None:
+@pytest.mark.parametrize("offset", [0, 63, 64, 8_191, 8_192, 1 << 40])
+@pytest.mark.parametrize("effective_at", [None, 1_800_000_000_000])
+def test_ids_and_offsets_are_read_back_from_answers(
+    length: int, offset: int, effective_at: int | None
+) -> None:
     recent, request_id = RecentRequests(), "i" * length
-    recent.load(answers(answer(request_id), answer("two")))
-    assert recent.knows(KEY, request_id)
-    assert recent.knows(KEY, "two")
+    recent.load(answers(answer("two", offset + 9), answer(request_id, offset, effective_at)))
+    assert recent.knows(digest(KEY, request_id), offset + 1)
+    assert not recent.knows(digest(KEY, request_id), offset)
+    assert recent.knows(digest(KEY, "two"), offset + 10)
+    assert recent.first_offset == offset
+
+
+def test_an_empty_id_is_nobodys() -> None:
+    recent = RecentRequests()
+    recent.load(answers(answer("", 3)))
+    assert not recent._answered
+    assert recent.first_offset == 3
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"\0\0\0\0\x11", b"\0\0\0\0\x11\x01", b"\0\0\0\0\x11\xff\xff\xff"]
+    "value", [None, b"", bytes(5), bytes(5) + b"\x01", bytes(5) + b"\xff\xff\xff", bytes(5) + b"\x10ab\x02"]
 )
-def test_an_answer_that_cannot_be_read_is_counted(value: bytes | None) -> None:
+def test_an_answer_that_cannot_be_read_is_nobodys(value: bytes | None) -> None:
     recent = RecentRequests()
     recent.load(answers(value))
-    assert recent.count == 1
     assert not recent._answered
+    assert recent.first_offset is None

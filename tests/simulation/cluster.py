@@ -116,6 +116,8 @@ class SimCluster:
         }
         self.offsets: dict[Slot, int] = {}
         self.producers: dict[str, Producer] = {}
+        self.needs_person = False
+        """A worker has said that only a person can tell how something ended."""
         self.starts = 0
         """Of the broker: each breaks all connections."""
         self.changed = asyncio.Event()
@@ -148,7 +150,10 @@ class SimCluster:
         if ended is None:
             return
         producer.last = LastTransaction(
-            state is State.COMMITTED, is_initialised=False, producer=(0, producer.epoch)
+            state is State.COMMITTED,
+            is_initialised=False,
+            producer=(0, producer.epoch),
+            epochs=(producer.epoch - 1,),
         )
         loses = self.is_faulty and self.chance.random() < LOST_MARKERS
         share = self.chance.choice((0.5, 1.0)) if loses else 0.0

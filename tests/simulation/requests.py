@@ -22,6 +22,7 @@ class SimRequests:
         self._sequences: dict[Slot, int] = {}
         self.version = 2
         self.last: LastTransaction | None = None
+        self.is_in_doubt = False
 
     async def start(self) -> None:
         """Fence every other user of the transactional id; note what the coordinator knew of it."""

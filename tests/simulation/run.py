@@ -8,7 +8,16 @@ from typing import Any
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, DEAD_LETTERS, DECISIONS, DELIVERY, TOPICS
 from tests.harness.messages import balance, consent, request, shipment, transaction
 from tests.simulation.clock import StuckError, VirtualLoop
-from tests.simulation.cluster import BASE_MS, CLIENT, Entry, Part, SimCluster, Slot, State
+from tests.simulation.cluster import (
+    BASE_MS,
+    CLIENT,
+    LONGEST_TRANSACTION_S,
+    Entry,
+    Part,
+    SimCluster,
+    Slot,
+    State,
+)
 from tests.simulation.worker import SimWorker, install
 from verifier.avro import Reader, load_schema, schema_ids, unframe
 from verifier.conservation import Conservation
@@ -24,6 +33,8 @@ SUBJECTS = [f"sim:{number}" for number in range(12)]
 RECORDS = 150
 FAULTS_S, CALM_S = 40.0, 400.0
 SESSION_S = 6.0
+LOOKING_S = 5.0
+"""After everything is decided: what was lost where nothing came any more is still looked for."""
 JUDGED = ("I1", "I2", "I4", "I6", "I7", "I8", "I9", "I10", "I11")
 """I3 needs a reader beside the run, and I5 a worker that is never paused between barrier and write."""
 
@@ -54,9 +65,14 @@ class Simulation:
             worker.wake()
         self._share()
         await self._until_done()
+        await asyncio.sleep(LOOKING_S)
+        if self._cluster.needs_person:
+            self._cluster.mend()
+            await asyncio.sleep(LOOKING_S)
         for worker in self._workers:
             await worker.carrier.revoke()
             worker.kill()
+        await asyncio.sleep(LONGEST_TRANSACTION_S + 2)  # what a stop left open is aborted by then
         for task in self._background:
             task.cancel()
         return _judged(self._cluster, self._floors)
@@ -188,7 +204,7 @@ class Simulation:
         while loop.time() < deadline:
             await asyncio.sleep(1)
             self._restart_failed()
-            if loop.time() > mending:
+            if loop.time() > mending and self._cluster.needs_person:
                 self._cluster.mend()
             slots = [slot for slot in self._cluster.logs if slot[0] in wanted]
             if all(self._cluster.offsets.get(slot, 0) == self._cluster.end(slot) for slot in slots):

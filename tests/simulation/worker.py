@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 import streams.kafka.partition_owner as owner_module
 import streams.kafka.transactions as transactions_module
 from streams.core.policy import make_policy
+from streams.errors import TornTransactionError
 from streams.kafka.breaker import DeadLetterBreaker
 from streams.kafka.carrier import Carrier
 from streams.kafka.metadata import ClusterInfo, TopicInfo
@@ -67,6 +68,13 @@ def install(cluster: SimCluster) -> None:
     def requests(_: Settings, transactional_id: str, *__: int) -> SimRequests:
         return SimRequests(cluster, transactional_id)
 
+    class NotedError(TornTransactionError):
+        def __init__(self, message: str) -> None:
+            super().__init__(message)
+            cluster.needs_person = True
+
+    for module in (owner_module, transactions_module):
+        setattr(module, "TornTransactionError", NotedError)  # noqa: B010  # as below
     setattr(owner_module, "read_to_end", read_to_end)  # noqa: B010  # mypy: a module's own name
     setattr(transactions_module, "TransactionRequests", requests)  # noqa: B010  # as above
 

@@ -68,7 +68,7 @@ def test_the_core_says_what_the_table_says(case: Case) -> None:
         folded = fold_batches([asked], store, 1, policy, Secrets(lambda: SALT))
         states = {one: state and encode_consent_state(state) for one, state in folded.changes.items()}
         store.merge_consents(states, (), 0)
-        store.merge_answers(((one, answer.request_id) for one, answer in folded.answers), 0)
+        store.merge_answers(folded.seen, 0)
         reason = folded.answers[0][1].reason
         return None if reason is None else RefusalReason(reason).name
 
@@ -93,8 +93,8 @@ def _said(fate: int, reason: int | None) -> str:
 def test_the_model_says_what_the_table_says(case: Case) -> None:
     model = Model(0, 1)
 
-    def fold(key: bytes, value: bytes, _offset: int, now: int) -> str | None:
-        answer = model.fold(key, value, now)
+    def fold(key: bytes, value: bytes, offset: int, now: int) -> str | None:
+        answer = model.fold(key, value, now, offset)
         assert answer is not None
         return answer.reason
 

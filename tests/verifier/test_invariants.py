@@ -89,7 +89,7 @@ def whole() -> Run:
 def kept(consents: Consents, requests: list[Request]) -> dict[bytes, bytes | None]:
     """Return what `consent.state` has after these requests."""
     for one in requests:
-        consents.apply(one.key, one.value, one.appended)
+        consents.apply(one.key, one.value, one.appended, one.offset)
     writer = Writer("consent_state")
     states: dict[bytes, bytes | None] = {}
     for key, subject in consents.subjects():

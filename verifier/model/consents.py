@@ -15,7 +15,7 @@ from verifier.model.partitions import is_of_partition
 DAY_MS = 86_400_000
 LARGEST_MAX_AGE_MS = 2 * DAY_MS
 MOST_VERSIONS = MOST_HOLDERS = 8
-ANSWERS_THAT_COUNT = 10_000
+OFFSETS_THAT_COUNT = 10_000
 LONGEST_DAYS = {"default": 365, "eu": 180}
 DETAIL = ("ACTIVITY_ONLY", "AMOUNT", "AMOUNT_MERCHANT", "FULL")
 
@@ -50,7 +50,7 @@ class Consents:
         self._longest_ms = LONGEST_DAYS[profile] * DAY_MS
         self._subjects: dict[bytes, Subject] = {}
         self._answered: dict[tuple[bytes, str], int] = {}
-        self._answers = 0
+        self._offset = -1
 
     def find(self, key: bytes) -> Subject | None:
         """The subject, None when it is not in the store: no holder, and not suspended."""
@@ -61,11 +61,13 @@ class Consents:
         """Return every subject there ever was, by key."""
         return self._subjects.items()
 
-    def apply(self, key: bytes | None, value: bytes | None, appended: int) -> Answer | None:
-        """Fold one request; None when its key is null."""
-        if key is None:
+    def apply(
+        self, key: bytes | None, value: bytes | None, appended: int, offset: int | None = None
+    ) -> Answer | None:
+        """Fold one request; None when its key is null or empty. Without an offset it is the next one."""
+        self._offset = self._offset + 1 if offset is None else offset
+        if not key:
             return None
-        self._answers += 1
         if not is_of_partition(key, self._partition, self._partitions):
             return Answer("MISROUTED")
         subject = self._subjects.setdefault(key, Subject())
@@ -79,7 +81,7 @@ class Consents:
             return Answer("SUBJECT_MISMATCH")
         if is_again and request["action"] in ("GRANT", "CHANGE"):
             return Answer("REPLAYED")
-        subject.is_suspended = False
+        subject.is_suspended = subject.is_suspended and is_again
         match request["action"]:
             case "REVOKE":
                 return _revoke(subject, request["user_id"], appended)
@@ -89,17 +91,17 @@ class Consents:
                 return self._grant(subject, request, appended)
 
     def _is_again(self, key: bytes, request_id: str) -> bool:
-        """Tell whether the id is that of one of the last answers, and note it."""
+        """Tell whether the id is that of a request not long before, and note it."""
         before = self._answered.get((key, request_id))
         if request_id:
-            self._answered[key, request_id] = self._answers
-        return bool(request_id) and before is not None and self._answers - before <= ANSWERS_THAT_COUNT
+            self._answered[key, request_id] = self._offset
+        return bool(request_id) and before is not None and self._offset - before <= OFFSETS_THAT_COUNT
 
     def _erase(self, key: bytes, subject: Subject, user: str | None) -> Answer:
         if user is None:
             subject.holders.clear()
         subject.holders.pop(user or "", None)
-        if not subject.holders:
+        if not subject.holders and not subject.is_suspended:
             del self._subjects[key]
         return Answer(None)
 

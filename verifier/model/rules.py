@@ -52,11 +52,16 @@ class Model:
         self._partition, self._partitions = partition, partitions
         self._seen, self._told = Seen(), Told()
 
-    def fold(self, key: bytes | None, value: bytes | None, appended: int) -> Answer | None:
+    def fold(
+        self, key: bytes | None, value: bytes | None, appended: int, offset: int | None = None
+    ) -> Answer | None:
         """Apply one consent request; a subject that it deletes takes everything remembered of it along."""
-        was_known = key is not None and self.consents.find(key) is not None
-        answer = self.consents.apply(key, value, appended)
-        if key is not None and was_known and self.consents.find(key) is None:
+        before = None if key is None else self.consents.find(key)
+        had_holders = before is not None and bool(before.holders)
+        answer = self.consents.apply(key, value, appended, offset)
+        after = None if key is None else self.consents.find(key)
+        is_gone = after is None or (had_holders and not after.holders)
+        if key is not None and before is not None and is_gone:
             self._seen.forget(key)
             self._told.forget(key)
         return answer
