@@ -18,14 +18,14 @@ from streams.errors import NotifierError, OutcomeUnknownError, StandstillError, 
 from streams.failpoints import reach
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
-from streams.kafka.partition_store import ChangelogPositions, PartitionStore
+from streams.kafka.partition_store import PartitionStore
 from streams.kafka.positions import (
     StartPositions,
     goes_beyond,
     marked_positions,
     start_positions,
 )
-from streams.kafka.restore import read_to_end
+from streams.kafka.restorer import Restorer
 from streams.kafka.result_writes import ResultWriter
 from streams.kafka.telling import tell_merged
 from streams.kafka.transactions import TransactionalProducer
@@ -34,7 +34,6 @@ from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import FoldResult, fold_batches
 from streams.kernel.path import Setup
-from streams.kernel.recent_requests import WINDOW
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import (
     CONSENT_REQUESTS,
@@ -49,8 +48,6 @@ log = logging.getLogger(__name__)
 
 LOOKS, LOOK_S = 4, 0.1
 """So often and at this distance before what seems unfinished is taken for it."""
-MOST_LOOK = 64 * WINDOW
-"""Offsets of `consent.results` that a restore reads at most."""
 INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
 
 
@@ -96,7 +93,12 @@ class PartitionOwner:
         self._counted_lost: dict[str, int] = {}
         self._put_off_tick()
         self.is_restored = False
-        self.restored = 0
+        self._restorer = Restorer(shared, partition)
+
+    @property
+    def restored(self) -> int:
+        """Return how many offsets were read back so far."""
+        return self._restorer.restored
 
     @property
     def store(self) -> PartitionStore:
@@ -125,8 +127,8 @@ class PartitionOwner:
         await reach("acquired")
         try:
             await self._end_unfinished()
-            await self._restore()
-            await self._check_ends()
+            await self._restorer.restore(self._store)
+            await self._restorer.check_ends(self._store)
             committed = await self._committed()
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
@@ -319,7 +321,7 @@ class PartitionOwner:
         was_committed = self._producer.was_committed
         if was_committed is None:
             self._forget()
-            await self._restore()
+            await self._restorer.restore(self._store)
         marked = marked_positions(self._store.marker)
         is_seen = left and committed is not None and goes_beyond(committed, marked, self._together)
         if was_committed is None and is_seen:
@@ -332,26 +334,6 @@ class PartitionOwner:
             f"Kafka lost end markers of a transaction ({places or 'its offsets'}); "
             f"it is {'committed' if was_committed else 'aborted'} now, reading back"
         )
-
-    async def _check_ends(self) -> None:
-        """Check that everything was read back: nobody else writes these logs, and nothing of ours is open.
-
-        Raises:
-            OutcomeUnknownError: a transaction of a producer id that this partition number has no more.
-        """
-        known = self._store.positions
-        read = {
-            CONSENT_STATE: known.consents,
-            NOTIFIER_STATE: known.states,
-            CONSENT_RESULTS: known.answers or 0,
-        }
-        ranges = await self._shared.offsets.ranges(tuple(read), self.partition)
-        for topic, position in read.items():
-            if position < ranges[topic][1]:
-                raise OutcomeUnknownError(
-                    f"{topic}-{self.partition} can be read to offset {position} of {ranges[topic][1]}: "
-                    "a transaction there has no end, see docs/operations.md (End markers that Kafka lost)"
-                )
 
     async def _unfinished(self) -> tuple[dict[Slot, int], dict[str, int] | None]:
         """Return what is open where, and the group's offsets, None if a transaction holds some."""
@@ -373,45 +355,6 @@ class PartitionOwner:
         """Begin with an empty memory."""
         self._store = PartitionStore(self._shared.path.new_subjects())
         self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
-
-    async def _restore(self) -> None:
-        """Read changelogs and the last answers to requests from where the store stands to their ends."""
-        store = self._store
-        consents = await self._read_back(
-            CONSENT_STATE,
-            store.positions.consents,
-            store.load_consents,
-        )
-        states = await self._read_back(NOTIFIER_STATE, store.positions.states, store.load_states)
-        answers = await self._read_answers(store)
-        store.positions = ChangelogPositions(consents, states, answers)
-
-    async def _read_answers(self, store: PartitionStore) -> int:
-        """Read which requests were answered, from where the store stands or as far back as it matters."""
-        known = store.positions.answers
-        if known is not None:
-            return await self._read_back(CONSENT_RESULTS, known, store.recent.load)
-        needed = marked_positions(store.marker).get(CONSENT_REQUESTS, 0) - WINDOW
-        look = WINDOW
-        while True:  # answers stand between the marks of transactions, and what was aborted
-            position = await self._read_back(CONSENT_RESULTS, -look, store.recent.load)
-            first = store.recent.first_offset
-            if look >= MOST_LOOK or (first is not None and first <= needed):
-                return position
-            look *= 8
-
-    async def _read_back(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> int:
-        await reach("restore")
-
-        before = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal before
-            self.restored += done - before
-            before = done
-            self.observer.restore_progress(self.partition, topic, done, total)
-
-        return await read_to_end(self._shared.settings, topic, self.partition, start, take, progress)
 
     def _tell_lost(self, start: StartPositions) -> None:
         """Tell once of records that retention deleted before anybody read them."""

@@ -21,12 +21,9 @@ from aiokafka.errors import (
     ConcurrentTransactions,
     CoordinatorLoadInProgressError,
     CoordinatorNotAvailableError,
-    InvalidProducerEpoch,
     KafkaError,
     LeaderNotAvailableError,
     NotCoordinatorError,
-    OperationNotAttempted,
-    ProducerFenced,
     for_code,
 )
 from aiokafka.protocol.produce import ProduceRequest
@@ -38,6 +35,7 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 
+from streams.kafka.answer_codes import NOT_YET, first_code, is_refused_for_now, partition_codes, raise_for
 from streams.kafka.connection import client_options
 from streams.kafka.transaction_protocol import (
     FEATURE,
@@ -68,8 +66,6 @@ LATEST_VERSION = 2
 SEQUENCE_LIMIT = 1 << 31
 """Record numbers of a producer and partition go on at 0 after the largest 32-bit number."""
 
-_FENCE_CODES = {InvalidProducerEpoch.errno, 90}  # 90: PRODUCER_FENCED, which aiokafka does not know by number
-_NOT_YET = (ConcurrentTransactions, CoordinatorLoadInProgressError)
 _ELSEWHERE = (CoordinatorNotAvailableError, NotCoordinatorError)
 _ALL_REPLICAS = -1
 
@@ -186,7 +182,7 @@ class TransactionRequests:
         else:
             named = [(topic, [(*pair, "") for pair in pairs]) for topic, pairs in by_topic.items()]
             request = TxnOffsetCommitRequest(self._id, group_id, *self._producer, named)
-        await self._ask(CoordinationType.GROUP, group_id, request, _partition_codes)
+        await self._ask(CoordinationType.GROUP, group_id, request, partition_codes)
 
     async def commit(self) -> None:
         """End the transaction, once: after an error nobody knows whether it was committed.
@@ -202,7 +198,7 @@ class TransactionRequests:
             else EndTxnRequest(self._id, *self._producer, True)
         )
         answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
-        _raise(answer.error_code)
+        raise_for(answer.error_code)
         if self.version > 1:
             self._producer = (answer.producer_id, answer.producer_epoch)
             self._sequences.clear()
@@ -227,13 +223,13 @@ class TransactionRequests:
         ]
         if slots:
             adding = AddPartitionsToTxnRequest(*head, list(_by_topic(slots).items()))
-            asked.insert(0, (adding, _partition_codes))
+            asked.insert(0, (adding, partition_codes))
         await self._client.ready(node, group=ConnectionGroup.COORDINATION)
         answers = await asyncio.gather(
             *(self._client.send(node, request, group=ConnectionGroup.COORDINATION) for request, _ in asked)
         )
         for answer, (_, codes) in zip(answers, asked, strict=True):
-            _raise(_first_code(codes(answer)))
+            raise_for(first_code(codes(answer)))
 
     async def traces(self, slots: Iterable[Slot]) -> dict[Slot, Trace]:
         """Return what this producer left in partitions, for those where it left something.
@@ -291,7 +287,7 @@ class TransactionRequests:
     async def _add(self, slots: Iterable[Slot]) -> None:
         by_topic = list(_by_topic(slots).items())
         request = AddPartitionsToTxnRequest(self._id, *self._producer, by_topic)
-        await self._ask(CoordinationType.TRANSACTION, self._id, request, _partition_codes)
+        await self._ask(CoordinationType.TRANSACTION, self._id, request, partition_codes)
 
     async def _add_group(self, group_id: str) -> None:
         request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
@@ -303,7 +299,7 @@ class TransactionRequests:
             answer = await self._client.send(self._client.get_random_node(), FeaturesRequest())
         except NotImplementedError:  # so aiokafka says that the broker knows no such request
             return 1
-        _raise(answer.error_code)
+        raise_for(answer.error_code)
         return finalized(answer).get(FEATURE, 1)
 
     async def _produce(self, batches: Mapping[Slot, Batch]) -> dict[Slot, int]:
@@ -315,8 +311,8 @@ class TransactionRequests:
             for answer in await self._sent(waiting):
                 for topic, partitions, *_ in answer.topics:
                     for partition, code, offset, *_more in partitions:
-                        if not _is_refused_for_now(code):
-                            _raise(code)
+                        if not is_refused_for_now(code):
+                            raise_for(code)
                             slot = (topic, partition)
                             ends[slot] = offset + batches[slot].record_count()
                             del waiting[slot]
@@ -377,18 +373,18 @@ class TransactionRequests:
         key: str,
         request: Any,
         codes: Callable[[Any], Sequence[int]],
-        not_yet: tuple[type[Exception], ...] = _NOT_YET,
+        not_yet: tuple[type[Exception], ...] = NOT_YET,
     ) -> Any:
         """Ask a coordinator, again while it has not begun with it or another one is responsible."""
         while True:
             node = await self._coordinator(kind, key)
             answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
-            code = _first_code(codes(answer))
+            code = first_code(codes(answer))
             error = for_code(code)
             if issubclass(error, _ELSEWHERE):
                 del self._coordinators[kind]
             elif not issubclass(error, not_yet):
-                _raise(code)
+                raise_for(code)
                 return answer
             await asyncio.sleep(BACKOFF_S)
 
@@ -398,26 +394,3 @@ def _by_topic(slots: Iterable[Slot]) -> dict[str, list[int]]:
     for topic, partition in slots:
         found.setdefault(topic, []).append(partition)
     return found
-
-
-def _partition_codes(answer: Any) -> list[int]:
-    return [code for _, partitions, *_ in answer.errors for _, code, *_ in partitions]
-
-
-def _first_code(codes: Iterable[int]) -> int:
-    """Return the first error that says something, 0 if there is none."""
-    return next((code for code in codes if code not in {0, OperationNotAttempted.errno}), 0)
-
-
-def _is_refused_for_now(code: int) -> bool:
-    """Tell whether the same request may be accepted by the same broker a little later."""
-    error = for_code(code)
-    return issubclass(error, _NOT_YET) or (error.retriable and not error.invalid_metadata)
-
-
-def _raise(code: int) -> None:
-    """Raise what a code means, nothing for 0."""
-    if code in _FENCE_CODES:
-        raise ProducerFenced
-    if code:
-        raise for_code(code)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from aiokafka import TopicPartition
 
 import streams.kafka.partition_owner as owner_module
+import streams.kafka.restorer as restorer_module
 import streams.kafka.transactions as transactions_module
 from streams.core.policy import make_policy
 from streams.errors import TornTransactionError
@@ -75,7 +76,7 @@ def install(cluster: SimCluster) -> None:
 
     for module in (owner_module, transactions_module):
         setattr(module, "TornTransactionError", NotedError)  # noqa: B010  # as below
-    setattr(owner_module, "read_to_end", read_to_end)  # noqa: B010  # mypy: a module's own name
+    setattr(restorer_module, "read_to_end", read_to_end)  # noqa: B010  # mypy: a module's own name
     setattr(transactions_module, "TransactionRequests", requests)  # noqa: B010  # as above
 
 

@@ -1,0 +1,85 @@
+"""Reads a partition number's store back: consents, states, and which consent requests were answered.
+
+Goes on where the store stands; whether everything was there to be read is checked apart, when nothing of the
+partition number can be open any more. May import kernel. Read next: `partition_owner.py`.
+"""
+
+from collections.abc import Callable
+
+from streams.errors import OutcomeUnknownError
+from streams.failpoints import reach
+from streams.kafka.partition_store import ChangelogPositions, PartitionStore
+from streams.kafka.positions import marked_positions
+from streams.kafka.restore import read_to_end
+from streams.kafka.worker_connections import Connections
+from streams.kernel.recent_requests import WINDOW
+from streams.kernel.record_batch import RecordBatch
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, CONSENT_STATE, NOTIFIER_STATE
+
+MOST_LOOK = 64 * WINDOW
+"""Offsets of `consent.results` that are read at most."""
+
+
+class Restorer:
+    """Reads for one partition number; `restored` counts the offsets that were read."""
+
+    def __init__(self, shared: Connections, partition: int) -> None:
+        self._shared = shared
+        self._partition = partition
+        self.restored = 0
+
+    async def restore(self, store: PartitionStore) -> None:
+        """Read changelogs and answers from where the store stands to their ends.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker is away.
+        """
+        known = store.positions
+        consents, _ = await self._read(CONSENT_STATE, known.consents, store.load_consents)
+        states, _ = await self._read(NOTIFIER_STATE, known.states, store.load_states)
+        store.positions = ChangelogPositions(consents, states, await self._read_answers(store))
+
+    async def check_ends(self, store: PartitionStore) -> None:
+        """Check that everything was read back: nobody else writes these logs, and nothing of ours is open.
+
+        Raises:
+            OutcomeUnknownError: a transaction of a producer id that this partition number has no more.
+        """
+        known = store.positions
+        read = {CONSENT_STATE: known.consents, NOTIFIER_STATE: known.states}
+        read[CONSENT_RESULTS] = known.answers or 0
+        ranges = await self._shared.offsets.ranges(tuple(read), self._partition)
+        for topic, position in read.items():
+            if position < ranges[topic][1]:
+                raise OutcomeUnknownError(
+                    f"{topic}-{self._partition} can be read to offset {position} of {ranges[topic][1]}: "
+                    "a transaction there has no end, see docs/operations.md (End markers that Kafka lost)"
+                )
+
+    async def _read_answers(self, store: PartitionStore) -> int:
+        """Read which requests were answered, from where the store stands or as far back as it matters."""
+        known, take = store.positions.answers, store.recent.load
+        if known is not None:
+            return (await self._read(CONSENT_RESULTS, known, take))[0]
+        needed = marked_positions(store.marker).get(CONSENT_REQUESTS, 0) - WINDOW
+        look = WINDOW
+        while True:  # answers stand between the marks of transactions, and what was aborted
+            position, count = await self._read(CONSENT_RESULTS, -look, take)
+            first = store.recent.first_offset
+            if count < look or look >= MOST_LOOK or (first is not None and first <= needed):
+                return position
+            look *= 8
+
+    async def _read(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> tuple[int, int]:
+        """Read from `start` on, see `read_to_end`; return where it ended and how many offsets there were."""
+        await reach("restore")
+        before = offsets = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal before, offsets
+            self.restored += done - before
+            before, offsets = done, total
+            self._shared.observer.restore_progress(self._partition, topic, done, total)
+
+        end = await read_to_end(self._shared.settings, topic, self._partition, start, take, progress)
+        return end, offsets
