@@ -16,10 +16,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from verifier import avro
 from verifier.conservation import batch_hash
 from verifier.evidence import Batch, Position
-from verifier.topics import DECISIONS, Topics
+from verifier.topics import DECISIONS, Topics, read_batches
 
 ALGORITHM, KIND = "Ed25519", "chain-checkpoint+jws"
 MOST_BYTES = 64 << 20
@@ -173,15 +172,6 @@ def collect_chain(topics: Topics) -> tuple[dict[int, tuple[int, int]], Iterator[
     """
     starts = topics.starts(DECISIONS)
     ends = {partition: end for (_, partition), end in topics.ends((DECISIONS,)).items()}
-    return {number: (first, ends[number]) for number, first in starts.items()}, _read(topics, list(starts))
-
-
-def _read(topics: Topics, partitions: list[int]) -> Iterator[Batch | Position]:
-    readers = avro.versions("decision_batch")
-    for message in topics.read(DECISIONS, partitions):
-        position = Position(DECISIONS, message.partition() or 0, message.offset() or 0)
-        try:
-            schema_id, body = avro.unframe(message.value() or b"", tuple(readers))
-            yield Batch(position, body, readers[schema_id].read(body))
-        except avro.BrokenValueError:
-            yield position
+    return {number: (first, ends[number]) for number, first in starts.items()}, read_batches(
+        topics, list(starts)
+    )

@@ -130,16 +130,13 @@ def collect(topics: Topics, *, decisions: str = DECISIONS) -> Evidence:
     Raises UnreachableError.
     """
     ids, evidence = avro.schema_ids(), Evidence()
-    batches = avro.versions("decision_batch")
     starts = topics.starts(decisions)
     evidence.is_from_start = not any(starts.values())
-    for message in topics.read(decisions, list(starts)):
-        value, position = message.value() or b"", _position(message)
-        try:
-            schema_id, body = avro.unframe(value, tuple(batches))
-            evidence.batches.append(Batch(position, body, batches[schema_id].read(body)))
-        except avro.BrokenValueError:
-            evidence.unreadable.append(position)
+    for batch in read_batches(topics, list(starts), decisions):
+        if isinstance(batch, Batch):
+            evidence.batches.append(batch)
+        else:
+            evidence.unreadable.append(batch)
     for topic in EVENT_TOPICS:
         starts = topics.starts(topic)
         logs = {partition: Log(start, []) for partition, start in starts.items()}
@@ -156,6 +153,23 @@ def collect(topics: Topics, *, decisions: str = DECISIONS) -> Evidence:
         else:
             evidence.dead_letters.append(letter)
     return evidence
+
+
+def read_batches(
+    topics: Topics, partitions: list[int], decisions: str = DECISIONS
+) -> Iterator[Batch | Position]:
+    """Yield the batches of the decisions as they are read; a position alone: what cannot be read.
+
+    Raises UnreachableError.
+    """
+    readers = avro.versions("decision_batch")
+    for message in topics.read(decisions, partitions):
+        position = _position(message)
+        try:
+            schema_id, body = avro.unframe(message.value() or b"", tuple(readers))
+            yield Batch(position, body, readers[schema_id].read(body))
+        except avro.BrokenValueError:
+            yield position
 
 
 def _collect_told(topics: Topics, evidence: Evidence, ids: dict[str, int]) -> None:

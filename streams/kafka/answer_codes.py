@@ -22,6 +22,11 @@ def partition_codes(answer: Any) -> list[int]:
     return [code for _, partitions, *_ in answer.errors for _, code, *_ in partitions]
 
 
+def single_code(answer: Any) -> list[int]:
+    """Return the one code of an answer that has no other."""
+    return [answer.error_code]
+
+
 def first_code(codes: Iterable[int]) -> int:
     """Return the first error that says something, 0 if there is none."""
     return next((code for code in codes if code not in {0, OperationNotAttempted.errno}), 0)

@@ -126,10 +126,9 @@ class PartitionOwner:
         await self._producer.open()
         await reach("acquired")
         try:
-            await self._end_unfinished()
+            committed = await self._end_unfinished()
             await self._restorer.restore(self._store)
             await self._restorer.check_ends(self._store)
-            committed = await self._committed()
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
             await self._producer.close()  # nothing may be committed on a state that was not read back
@@ -302,8 +301,10 @@ class PartitionOwner:
         self.observer.transaction("committed", monotonic() - started)
         return ends
 
-    async def _end_unfinished(self) -> None:
+    async def _end_unfinished(self) -> dict[str, int]:
         """End a transaction of this partition number whose end markers Kafka lost, as it had ended.
+
+        Return the group's committed offsets if there is none: nothing of ours can begin meanwhile.
 
         If nobody knows how, and nobody has seen anything of it, it is aborted. This process may remember it
         all the same: memory begins anew.
@@ -314,7 +315,7 @@ class PartitionOwner:
         left, committed = await self._unfinished()
         for _ in range(LOOKS):  # markers may be on their way to readers still
             if not left and committed is not None:
-                return
+                return committed
             await asyncio.sleep(LOOK_S)
             left, committed = await self._unfinished()
         places = ", ".join(f"{topic}-{number} from {at}" for (topic, number), at in sorted(left.items()))
@@ -322,13 +323,13 @@ class PartitionOwner:
         if was_committed is None:
             self._forget()
             await self._restorer.restore(self._store)
-        marked = marked_positions(self._store.marker)
-        is_seen = left and committed is not None and goes_beyond(committed, marked, self._together)
-        if was_committed is None and is_seen:
-            raise TornTransactionError(
-                f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: nothing "
-                "is decided here until somebody ends it, see docs/operations.md (End markers that Kafka lost)"
-            )
+            marked = marked_positions(self._store.marker)
+            if left and committed is not None and goes_beyond(committed, marked, self._together):
+                raise TornTransactionError(
+                    f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: "
+                    "nothing is decided here until somebody ends it, see docs/operations.md (End markers "
+                    "that Kafka lost)"
+                )
         await self._producer.finish(left, self._shared.settings.app_id)
         raise OutcomeUnknownError(
             f"Kafka lost end markers of a transaction ({places or 'its offsets'}); "
@@ -339,17 +340,6 @@ class PartitionOwner:
         """Return what is open where, and the group's offsets, None if a transaction holds some."""
         left = await self._producer.unfinished()
         return left, await self._shared.offsets.committed(INPUTS, self.partition)
-
-    async def _committed(self) -> dict[str, int]:
-        """Return the group's committed offsets.
-
-        Raises:
-            OutcomeUnknownError: a transaction that was not there a moment ago holds some of them.
-        """
-        committed = await self._shared.offsets.committed(INPUTS, self.partition)
-        if committed is None:
-            raise OutcomeUnknownError("its offsets are in a transaction under way; trying again")
-        return committed
 
     def _forget(self) -> None:
         """Begin with an empty memory."""

@@ -98,7 +98,7 @@ def start_positions(
     Raises:
         TopicError: another cluster, a topic created anew, or a log that ends below its position.
     """
-    marked: dict[str, int] = {}
+    marked = marked_positions(marker)
     if marker is not None:
         if marker.cluster_id != cluster.cluster_id:
             raise TopicError(
@@ -112,7 +112,6 @@ def start_positions(
                     f"topic {place.topic} was deleted and created anew since partition {partition} "
                     f"was last processed; {CURE}"
                 )
-            marked[place.topic] = place.next_offset
     positions: dict[str, int] = {}
     lost: dict[str, int] = {}
     for topic, (first, end) in ranges.items():

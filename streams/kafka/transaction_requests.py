@@ -35,7 +35,14 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 
-from streams.kafka.answer_codes import NOT_YET, first_code, is_refused_for_now, partition_codes, raise_for
+from streams.kafka.answer_codes import (
+    NOT_YET,
+    first_code,
+    is_refused_for_now,
+    partition_codes,
+    raise_for,
+    single_code,
+)
 from streams.kafka.connection import client_options
 from streams.kafka.transaction_protocol import (
     FEATURE,
@@ -134,7 +141,8 @@ class TransactionRequests:
         """
         if self.version > 1:
             return
-        await self._add(slots)
+        adding = self._adding(slots)
+        await self._ask(CoordinationType.TRANSACTION, self._id, adding, partition_codes)
 
     async def produce(self, batches: Iterable[tuple[Slot, Batch]]) -> dict[Slot, int]:
         """Write batches of partitions that were added, those of a partition one after another.
@@ -164,7 +172,8 @@ class TransactionRequests:
         """
         if self.version > 1:
             return
-        await self._add_group(group_id)
+        adding = self._adding_group(group_id)
+        await self._ask(CoordinationType.TRANSACTION, self._id, adding, single_code)
 
     async def commit_offsets(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
         """Set offsets of a group that was added; they count once the transaction is committed.
@@ -216,14 +225,9 @@ class TransactionRequests:
             aiokafka.errors.KafkaError: the cluster did not answer, or refused.
         """
         node = await self._coordinator(CoordinationType.TRANSACTION, self._id)
-        head = (self._id, *self._producer)
-        asked: list[tuple[Any, Callable[[Any], Sequence[int]]]] = [
-            (AddOffsetsToTxnRequest(*head, group_id), lambda found: [found.error_code]),
-            (EndTxnRequest(*head, is_commit), lambda found: [found.error_code]),
-        ]
-        if slots:
-            adding = AddPartitionsToTxnRequest(*head, list(_by_topic(slots).items()))
-            asked.insert(0, (adding, partition_codes))
+        ending = EndTxnRequest(self._id, *self._producer, is_commit)
+        asked = [(self._adding(slots), partition_codes)] if slots else []
+        asked += [(self._adding_group(group_id), single_code), (ending, single_code)]
         await self._client.ready(node, group=ConnectionGroup.COORDINATION)
         answers = await asyncio.gather(
             *(self._client.send(node, request, group=ConnectionGroup.COORDINATION) for request, _ in asked)
@@ -257,6 +261,12 @@ class TransactionRequests:
         self.is_in_doubt = is_in_doubt
         return found
 
+    def _adding(self, slots: Iterable[Slot]) -> Any:
+        return AddPartitionsToTxnRequest(self._id, *self._producer, list(_by_topic(slots).items()))
+
+    def _adding_group(self, group_id: str) -> Any:
+        return AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
+
     async def _initialise(self) -> Any:
         """Have the id initialised, which ends what is under way; note how its last transaction ended."""
         kind, name = CoordinationType.TRANSACTION, self._id
@@ -270,7 +280,7 @@ class TransactionRequests:
                     kind,
                     name,
                     initialising,
-                    lambda found: [found.error_code],
+                    single_code,
                     (CoordinatorLoadInProgressError,),
                 )
             except ConcurrentTransactions:
@@ -283,15 +293,6 @@ class TransactionRequests:
     def _note_connections(self) -> None:
         connections = self._client._conns.values()  # noqa: SLF001  # it tells of none of them
         self._connections.update(one for one in connections if one.connected())
-
-    async def _add(self, slots: Iterable[Slot]) -> None:
-        by_topic = list(_by_topic(slots).items())
-        request = AddPartitionsToTxnRequest(self._id, *self._producer, by_topic)
-        await self._ask(CoordinationType.TRANSACTION, self._id, request, partition_codes)
-
-    async def _add_group(self, group_id: str) -> None:
-        request = AddOffsetsToTxnRequest(self._id, *self._producer, group_id)
-        await self._ask(CoordinationType.TRANSACTION, self._id, request, lambda found: [found.error_code])
 
     async def _cluster_version(self) -> int:
         """Return the cluster's `transaction.version`, 1 if it is too old to have one."""
