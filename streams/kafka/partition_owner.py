@@ -127,7 +127,7 @@ class PartitionOwner:
         await reach("acquired")
         try:
             committed = await self._end_unfinished()
-            await self._restorer.restore(self._store)
+            await self._restore()
             await self._restorer.check_ends(self._store)
             ranges = await self._shared.offsets.ranges(INPUTS, self.partition)
         except (KafkaError, TimeoutError) as error:
@@ -142,6 +142,8 @@ class PartitionOwner:
         self._positions = start.positions
         self.is_restored = True
         self._chain_head = marker.chain_head if marker is not None else ""
+        if goes_beyond(start.positions, committed, self._together):
+            self._tick_due_s = asyncio.get_running_loop().time()
         gc.freeze()  # what was restored stays: no collection has to walk it
 
     async def is_whole(self) -> bool:
@@ -211,7 +213,8 @@ class PartitionOwner:
         writes, encoded = self._writer.folds(result, self._store)
         states = self._writer.states(None, self._store, marker)
         started = monotonic()
-        ends = await self._transact([writes, states], {CONSENT_REQUESTS: result.next_offset}, started)
+        moved = self._committed_together() | {CONSENT_REQUESTS: result.next_offset}
+        ends = await self._transact([writes, states], moved, started)
         self._store.merge_consents(encoded, result.forgotten, ends.get((CONSENT_STATE, self.partition), 0))
         self._store.merge_answers(result.seen, ends.get((CONSENT_RESULTS, self.partition), 0))
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
@@ -224,17 +227,23 @@ class PartitionOwner:
         return asyncio.get_running_loop().time() >= self._tick_due_s
 
     async def tick(self) -> None:
-        """Write to both changelogs although nothing has changed, so that Kafka goes on compacting them.
+        """Write to both changelogs although nothing has changed, and commit the positions once more.
+
+        So Kafka goes on compacting them, and offsets that were behind the marker catch up.
 
         Raises:
             FencedError, OutcomeUnknownError: see `TransactionalProducer.transact`.
         """
         marker = self._writer.marker(self._positions, self._chain_head, self._shared.clock())
         writes = [self._writer.tick(), self._writer.states(None, self._store, marker)]
-        ends = await self._transact(writes, {CONSENT_REQUESTS: self.request_offset}, monotonic())
+        ends = await self._transact(writes, self._committed_together(), monotonic())
         self._store.merge_consents({}, (), ends[CONSENT_STATE, self.partition])
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._put_off_tick()
+
+    def _committed_together(self) -> dict[str, int]:
+        """Return the positions that are committed in the transaction of the marker."""
+        return {topic: self._positions[topic] for topic in self._together}
 
     def _put_off_tick(self) -> None:
         self._tick_due_s = asyncio.get_running_loop().time() + self._shared.settings.compaction_tick_s
@@ -306,8 +315,7 @@ class PartitionOwner:
 
         Return the group's committed offsets if there is none: nothing of ours can begin meanwhile.
 
-        If nobody knows how, and nobody has seen anything of it, it is aborted. This process may remember it
-        all the same: memory begins anew.
+        If nobody knows how, and nobody has seen anything of it, it is aborted.
 
         Raises:
             OutcomeUnknownError: ended; or it cannot be, and the message says why.
@@ -321,8 +329,7 @@ class PartitionOwner:
         places = ", ".join(f"{topic}-{number} from {at}" for (topic, number), at in sorted(left.items()))
         was_committed = self._producer.was_committed
         if was_committed is None:
-            self._forget()
-            await self._restorer.restore(self._store)
+            await self._restore()
             marked = marked_positions(self._store.marker)
             if left and committed is not None and goes_beyond(committed, marked, self._together):
                 raise TornTransactionError(
@@ -341,10 +348,12 @@ class PartitionOwner:
         left = await self._producer.unfinished()
         return left, await self._shared.offsets.committed(INPUTS, self.partition)
 
-    def _forget(self) -> None:
-        """Begin with an empty memory."""
-        self._store = PartitionStore(self._shared.path.new_subjects())
-        self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
+    async def _restore(self) -> None:
+        """Bring the store to the ends of its logs; memory that they do not have begins anew."""
+        if not await self._restorer.is_in_log(self._store):
+            self._store = PartitionStore(self._shared.path.new_subjects())
+            self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
+        await self._restorer.restore(self._store)
 
     def _tell_lost(self, start: StartPositions) -> None:
         """Tell once of records that retention deleted before anybody read them."""

@@ -39,11 +39,15 @@ class ChangelogPositions(NamedTuple):
 
 
 class PartitionStore:
-    """Consents and subject states of one partition number; keys are the subjects' raw bytes."""
+    """Consents and subject states of one partition number; keys are the subjects' raw bytes.
+
+    `marker_at` is where the position marker was written, None if it was read from the log.
+    """
 
     def __init__(self, subjects: Subjects) -> None:
         self.positions = ChangelogPositions(0, 0)
         self.marker: PositionMarker | None = None
+        self.marker_at: int | None = None
         self.subjects = subjects
         self.recent = RecentRequests()
         self._prepared: dict[bytes, PreparedConsent] = {}
@@ -141,5 +145,5 @@ class PartitionStore:
             self.subjects.commit(stamp)
         for key, state in changes.items():
             self.subjects.set_state(key, state)
-        self.marker = marker
+        self.marker, self.marker_at = marker, position - 1
         self.positions = self.positions._replace(states=max(position, self.positions.states))

@@ -38,6 +38,22 @@ class Restorer:
         consents, _ = await self._read(CONSENT_STATE, known.consents, store.load_consents)
         states, _ = await self._read(NOTIFIER_STATE, known.states, store.load_states)
         store.positions = ChangelogPositions(consents, states, await self._read_answers(store))
+        store.marker_at = None
+
+    async def is_in_log(self, store: PartitionStore) -> bool:
+        """Tell whether the last that a store took in without reading it, which was committed, can be read.
+
+        Another worker may have ended it as aborted: how a transaction ended whose end markers Kafka lost is
+        forgotten when the transactional id is initialised.
+
+        Raises:
+            aiokafka.errors.KafkaError: the broker is away.
+        """
+        if store.marker_at is None:
+            return True
+        offsets: list[int] = []
+        await self._read(NOTIFIER_STATE, store.marker_at, lambda batch: offsets.extend(batch.offsets))
+        return store.marker_at in offsets
 
     async def check_ends(self, store: PartitionStore) -> None:
         """Check that everything was read back: nobody else writes these logs, and nothing of ours is open.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.harness.cluster import Cluster, cluster, eventually, kafka_tool
 from tests.harness.messages import Position, Record, grant_all, notifications, sent, transaction
@@ -48,6 +49,16 @@ def _told(at: Cluster) -> list[str]:
     return [str(one["source_event_id"]) for one in notifications(at)]
 
 
+def _committed(at: Cluster, partition: int) -> int:
+    """Return the group's offset in the topic, negative if there is none."""
+    consumer = Consumer({"bootstrap.servers": at.bootstrap, "group.id": GROUP})
+    try:
+        offset: int = consumer.committed([TopicPartition(TOPIC, partition)], timeout=10)[0].offset
+    finally:
+        consumer.close()
+    return offset
+
+
 @pytest.mark.parametrize(
     "accident",
     [
@@ -66,6 +77,18 @@ def test_group_offsets_that_are_lost_repeat_nothing(
         eventually("the next event is told", lambda: "after-0" in _told(at))
         assert worker.terminate() == 0
     assert sorted(_told(at)) == ["after-0", *(f"before-{number}" for number in range(5))]
+
+
+@pytest.mark.parametrize("guarantee", ["exactly_once"], indirect=True)
+def test_group_offsets_that_are_lost_come_back_without_another_event(at: Cluster, tmp_path: Path) -> None:
+    partition = at.read(TOPIC)[0].partition()
+    before = _committed(at, partition)
+    assert before > 0
+    kafka_tool(at, GROUPS, "--delete", "--group", GROUP)
+    with Worker(at.bootstrap, tmp_path / "after.log") as worker:
+        worker.wait_ready()
+        eventually("the offset is committed again", lambda: _committed(at, partition) == before)
+        assert worker.terminate() == 0
 
 
 def test_records_that_retention_deleted_unread_are_counted(

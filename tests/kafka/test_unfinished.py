@@ -306,6 +306,7 @@ def test_what_was_lost_is_seen_once_a_connection_broke_and_not_asked_for_before(
         owner = producer(settings)
         await owner.open()
         await owner.transact([writes(DECISIONS, b"1")], {INPUT: 1}, settings.app_id)
+        await owner.open()  # Kafka has answered before it wrote the end markers; this waits for them
         assert owner._requests is not None
         with monkeypatch.context() as patch:
             patch.setattr(owner._requests, "traces", no_answer)

@@ -16,7 +16,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many, from --first on")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, help="this one alone, with what workers say")
-    parser.add_argument("--stop", action="store_true", help="stop at the first seed that fails")
+    parser.add_argument(
+        "--stop",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="stop at the first seed that fails, or fails by NAME",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO if options.seed is not None else logging.CRITICAL)
     first, count = (options.first, options.seeds) if options.seed is None else (options.seed, 1)
@@ -28,7 +34,7 @@ def main(arguments: list[str]) -> int:
             failed += 1
             sys.stdout.write(f"seed {seed}: {'; '.join(told)}\n")
             sys.stdout.write(f"  replay: PYTHONHASHSEED=0 python -m tests.simulation --seed {seed}\n")
-            if options.stop:
+            if options.stop is not None and any(one.startswith(options.stop) for one in told):
                 break
     sys.stdout.write(f"{ran} seeds, {failed} failed\n")
     return 1 if failed else 0

@@ -72,12 +72,12 @@ class SimRequests:
 
         def mark() -> None:
             parts = self._begun(epoch, starts).parts
+            producer, state = self._checked(epoch, starts), State.COMMITTED if is_commit else State.ABORTED
             for slot in slots:
                 parts[slot] = Part(self._cluster.end(slot))
-                self._cluster.producers[self._id].unfinished.setdefault(slot, [])
-            self._cluster.finish(
-                self._checked(epoch, starts), State.COMMITTED if is_commit else State.ABORTED
-            )
+                for part in producer.unfinished.setdefault(slot, []):
+                    part.truth = state  # what the others show, should this marker be lost as well
+            self._cluster.finish(producer, state)
 
         await self._cluster.ask(mark)
 

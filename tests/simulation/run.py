@@ -77,10 +77,11 @@ class Simulation:
             task.cancel()
         return _judged(self._cluster, self._floors)
 
-    def _spawn(self, way: Any) -> None:
+    def _spawn(self, way: Any) -> "asyncio.Task[None]":
         task = asyncio.create_task(way)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     def _share(self) -> None:
         """Rebalance: each member gets its numbers, by chance."""
@@ -90,7 +91,7 @@ class Simulation:
             worker.own(numbers)
 
     async def _strike(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, pauses = asyncio.get_running_loop(), list["asyncio.Task[None]"]()
         while loop.time() < FAULTS_S:
             await asyncio.sleep(self._chance.uniform(0.05, 4))
             number = self._chance.randrange(2)
@@ -98,11 +99,14 @@ class Simulation:
                 case 0:
                     await self._crash(number)
                 case 1:
-                    self._spawn(self._pause(number, self._chance.choice((1.0, 3.0, 8.0, 15.0))))
+                    pauses.append(
+                        self._spawn(self._pause(number, self._chance.choice((1.0, 3.0, 8.0, 15.0))))
+                    )
                 case 2:
                     self._share()
                 case _:
                     self._restart_failed()
+        await asyncio.gather(*pauses)
 
     async def _crash(self, number: int) -> None:
         """Kill a worker; after its session the group goes on with a new one."""

@@ -59,8 +59,10 @@ def test_a_seed_repeats_itself() -> None:
 
 @pytest.mark.parametrize("patch", sorted(CAUGHT_BY))
 def test_a_broken_build_is_caught(patch: str, tmp_path: Path) -> None:
-    done = _simulated(patched_tree(patch, tmp_path), "--seeds", str(BROKEN_SEEDS), "--stop")
+    name = f"{CAUGHT_BY[patch]} "
+    done = _simulated(patched_tree(patch, tmp_path), "--seeds", str(BROKEN_SEEDS), "--stop", name)
     assert done.returncode == 1, (done.stdout + done.stderr)[-3000:]
-    figures(f"{patch}: {done.stdout.splitlines()[0][:200]}")
-    assert f"{CAUGHT_BY[patch]} " in done.stdout, done.stdout[-2000:]
+    caught = [line for line in done.stdout.splitlines() if name in line]
+    assert caught, done.stdout[-2000:]
+    figures(f"{patch}: {caught[0][:200]}")
     assert "replay: PYTHONHASHSEED=0 python -m tests.simulation --seed" in done.stdout

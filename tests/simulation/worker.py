@@ -186,7 +186,7 @@ class SimWorker:
         self._reader = _Reader(cluster)
         self._rebalance = asyncio.Lock()
         self._connections = SimConnections(cluster, partitions)
-        self.is_member = True
+        self.is_member, self._is_killed = True, False
         self.failure: BaseException | None = None
         self.carrier = Carrier(
             cast("Connections", self._connections),
@@ -214,13 +214,15 @@ class SimWorker:
 
     def kill(self) -> None:
         """SIGKILL: nothing of it runs any more; what it sent is on its way."""
+        self._is_killed = True
         self._reader.end_all()
         for task in self.tasks:
             task.cancel()
 
     async def _own(self, numbers: list[int]) -> None:
         async with self._rebalance:
-            await self._rebalanced(numbers)
+            if not self._is_killed:
+                await self._rebalanced(numbers)
 
     async def _rebalanced(self, numbers: list[int]) -> None:
         await self.awake()
