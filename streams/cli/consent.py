@@ -30,6 +30,7 @@ from streams.ops.export import export
 from streams.ops.keys import read_key, sign
 from streams.ops.keys import verify as verify_receipt
 from streams.ops.receipts import ERASURE_TYPE, RECEIPT_TYPE, consent_receipt
+from streams.ops.snapshots import forget
 
 app = typer.Typer(
     help="Grant, revoke, change, erase, show and export consents, and sign receipts.", no_args_is_help=True
@@ -160,6 +161,7 @@ def erase(
     private = None if path is None else read_key("receipts", path, is_private=True)
     request = request_of(ConsentAction.ERASE, subject, user)
     outcome = asyncio.run(submit(settings, request, waits=not no_wait))
+    asyncio.run(forget(settings, [subject]))
     if private is None or outcome["outcome"] != "ACCEPTED":
         if private is None:
             news("No receipt: there is no key to sign it with (--key or NOTIFIER_RECEIPT_KEY).")

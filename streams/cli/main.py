@@ -24,6 +24,7 @@ from streams.cli import (
     produce,
     replay,
     schema,
+    snapshot,
     tail,
     topics,
     verify,
@@ -56,6 +57,7 @@ app.command()(config.config)
 app.command()(doctor.doctor)
 app.command()(verify.verify)
 app.command()(checkpoint.checkpoint)
+app.command()(snapshot.snapshot)
 
 
 def _version(is_asked: bool) -> None:

@@ -36,8 +36,9 @@ def replay(
     """Make the notifications of a span again, byte for byte, into a topic of their own.
 
     Consents are folded and events decided again from the topics alone, in the batches and at the times of
-    notifier.decisions. What was told to somebody whose consent was erased since is not written. Exit code 1
-    where a topic is too short for that, or something comes out otherwise than what is still on
+    notifier.decisions, from the beginning of the logs, or from the newest snapshot before the span
+    (`notifier snapshot`). What was told to somebody whose consent was erased since is not written. Exit code
+    1 where a topic is too short for that, or something comes out otherwise than what is still on
     messenger-delivery.
     """
     settings = settings_of(kafka)

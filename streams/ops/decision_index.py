@@ -2,27 +2,24 @@
 
 It holds keyed hashes and offsets, and nothing else: no name, no id, no decision. What is found is read from
 the topics. Its key stands beside it, readable by its owner only; whoever deletes the folder loses nothing but
-the time to fill it again. What retention has deleted leaves the index too. Imports `topic_reader` and wire.
-Read next: `explain.py`.
+the time to fill it again. What retention has deleted leaves the index too. Imports `local_key`,
+`topic_reader` and wire. Read next: `explain.py`.
 """
 
-import contextlib
 import hashlib
-import os
-import secrets
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import Self
 
 from streams.errors import ConfigurationError
 from streams.kafka.admin import describe
+from streams.ops.local_key import local_key
 from streams.ops.topic_reader import Progress, Record, open_reader
 from streams.settings import Settings
 from streams.wire.codec import decode_decision_batch
 from streams.wire.topics import CONSENT_STATE, DECISIONS
 
-KEY_BYTES, HASH_BYTES = 32, 12
+HASH_BYTES = 12
 COMMIT_EVERY = 500
 """Records of decisions between two commits."""
 
@@ -48,8 +45,7 @@ class DecisionIndex:
             ConfigurationError: the folder cannot be written.
         """
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._key = _key_of(folder / "key")
+            self._key = local_key(folder)
             name = hashlib.blake2b(cluster_id.encode(), digest_size=8).hexdigest()
             self._database = sqlite3.connect(folder / f"{name}.sqlite", isolation_level=None)
             self._database.executescript(_TABLES)
@@ -176,17 +172,3 @@ async def index_of(settings: Settings) -> DecisionIndex:
         KafkaUnreachableError, CredentialsError: see `connection.check_connection`.
     """
     return DecisionIndex(index_folder(settings), (await describe(settings)).cluster_id)
-
-
-def _key_of(path: Path) -> bytes:
-    """Return the key in a file, a new one if there is none; whoever comes second takes the first one's."""
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent) as whole:  # readable by its owner only
-            whole.write(secrets.token_bytes(KEY_BYTES))
-            whole.flush()
-            with contextlib.suppress(FileExistsError):
-                os.link(whole.name, path)
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise OSError(f"its key has {len(key)} bytes")
-    return key

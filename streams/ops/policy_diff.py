@@ -16,6 +16,7 @@ from streams.kafka.policy_settings import policy_of
 from streams.kernel.batch_result import BatchResult
 from streams.ops.history import Span
 from streams.ops.rerun import partitions_of, rerun
+from streams.ops.snapshots import newest_before
 from streams.settings import Settings
 from streams.wire.codec import DecisionRow, decode_notification
 from streams.wire.schemas import our_schemas
@@ -92,8 +93,9 @@ async def difference(
     found = Difference()
     partitions = await partitions_of(old)
     policies = [policy_of(old), policy_of(new)]
+    start = await newest_before(old, span.since_ms)
     for partition in range(partitions):
-        async for one in rerun(old, partition, partitions, policies):
+        async for one in rerun(old, partition, partitions, policies, start):
             if span.since_ms <= one.batch.decided_at <= span.until_ms:
                 found.batches += 1
                 _compare(found, *one.results)

@@ -6,7 +6,7 @@ Imports `rerun`, kafka and wire. Read next: `streams/cli/replay.py`.
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from streams.errors import CheckFailedError
@@ -18,6 +18,7 @@ from streams.ops.consent_states import consent_values
 from streams.ops.explain import parse_position
 from streams.ops.history import Span
 from streams.ops.rerun import Rerun, partitions_of, rerun
+from streams.ops.snapshots import newest_before
 from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
 from streams.wire.codec import decode_consent_state
@@ -34,7 +35,8 @@ class Replayed(NamedTuple):
     more: what was erased is not made again. `digest` is that of all of both, whatever their order over
     partitions; `delivered` that of the notifications of the same events that are on messenger-delivery, None
     if none is. `missing` and `other` count what is on one side only; where retention has deleted from
-    messenger-delivery, `missing` is of those events only of which something is still there.
+    messenger-delivery, `missing` is of those events only of which something is still there, and `other` of
+    people whose consent is still kept.
     """
 
     notifications: int
@@ -79,10 +81,11 @@ async def replay(
         raise CheckFailedError(f"{into} is one of the notifier's own topics; name another.")
     policy = policy_of(settings)
     partitions = await partitions_of(settings)
+    start = await newest_before(settings, span.since_ms)
     made: list[_Made] = []
     ranges: list[_Range] = []
     for partition in range(partitions):
-        async for one in rerun(settings, partition, partitions, [policy]):
+        async for one in rerun(settings, partition, partitions, [policy], start):
             if one.batch.policy_version != policy.version:
                 raise CheckFailedError(
                     f"Partition {partition} was decided by policy {one.batch.policy_version}, these settings "
@@ -121,15 +124,20 @@ def _source(output: Output) -> bytes:
 
 async def _kept(settings: Settings, made: list[_Made]) -> list[Output]:
     """Return the notifications of people whose consent is still kept, in force or not."""
-    values = await consent_values(settings, {one.subject for one in made})
+    people = await _people(settings, {one.subject for one in made})
+    return [one.output for one in made if (one.subject, one.output.key) in people]
+
+
+async def _people(settings: Settings, subjects: Collection[str]) -> set[tuple[str, bytes]]:
+    """Return who has a consent for which of these subjects that is still kept: subject, user id."""
+    values = await consent_values(settings, subjects)
     states = {subject: decode_consent_state(value) for subject, value in values.items()}
-    people = {
+    return {
         (subject, holder.user_id.encode())
         for subject, state in states.items()
         if state is not None
         for holder in state.holders
     }
-    return [one.output for one in made if (one.subject, one.output.key) in people]
 
 
 async def _write(settings: Settings, into: str, made: Iterable[Output]) -> None:
@@ -143,12 +151,14 @@ async def _write(settings: Settings, into: str, made: Iterable[Output]) -> None:
 async def _compared(settings: Settings, made: list[Output], kept: int, ranges: list[_Range]) -> Replayed:
     ours = {_digest(one.key, one.value, one.headers): _source(one) for one in made}
     theirs: dict[bytes, bytes] = {}
+    recipients: dict[bytes, bytes] = {}
     async with open_reader(settings, [DELIVERY]) as reader:
         is_whole = not any((await reader.starts()).values())
         async for record in reader.rest():
             source = dict(record.headers).get(SOURCE_HEADER)
             if source is not None and _is_within(source, ranges):
-                theirs[_digest(record.key or b"", record.value or b"", record.headers)] = source
+                digest = _digest(record.key or b"", record.value or b"", record.headers)
+                theirs[digest], recipients[digest] = source, record.key or b""
     there = set(theirs.values())
     due = {digest for digest, source in ours.items() if is_whole or source in there}
     return Replayed(
@@ -157,8 +167,22 @@ async def _compared(settings: Settings, made: list[Output], kept: int, ranges: l
         _total(ours),
         _total(theirs) if theirs else None,
         len(due - theirs.keys()),
-        len(theirs.keys() - ours.keys()),
+        await _count_kept(settings, [(theirs[one], recipients[one]) for one in theirs.keys() - ours.keys()]),
     )
+
+
+async def _count_kept(settings: Settings, told: list[tuple[bytes, bytes]]) -> int:
+    """Count whose consent is still kept among sources and recipients: a snapshot forgets who was erased."""
+    subjects: dict[bytes, str] = {}
+    for source, _ in told:
+        at = parse_position(source.decode("utf-8", "replace"))
+        assert at is not None
+        async with open_reader(settings, [at.topic], [at.partition]) as reader:
+            record = await reader.record_at(*at)
+        if record is not None:
+            subjects[source] = (record.key or b"").decode("utf-8", "replace")
+    people = await _people(settings, set(subjects.values()))
+    return sum((subjects.get(source, ""), recipient) in people for source, recipient in told)
 
 
 def _is_within(source: bytes, ranges: list[_Range]) -> bool:

@@ -1,9 +1,9 @@
 """Decides again what was decided: the same records, in the same batches, at the same times.
 
-From the topics alone: consent requests are folded up to where each batch had folded them, events are decided
-by the interpreted kernel at the batch's own time. What comes out is what went out, to the byte, if the policy
-is the same. Nothing is written. Imports `topic_reader`, kernel, kafka, wire and core. Read next: `replay.py`,
-`policy_diff.py`.
+From the topics alone, or from a snapshot on: consent requests are folded up to where each batch had folded
+them, events are decided by the interpreted kernel at the batch's own time. What comes out is what went out,
+to the byte, if the policy is the same. Nothing is written. Imports `snapshots`, `topic_reader`, kernel,
+kafka, wire and core. Read next: `replay.py`, `policy_diff.py`.
 """
 
 import heapq
@@ -16,15 +16,23 @@ from streams.core.pseudonyms import SALT_BYTES
 from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
 from streams.kafka.partition_store import PartitionStore
+from streams.kafka.positions import marked_positions
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import Secrets, fold_batches
 from streams.kernel.interpret import Interpreter
 from streams.kernel.record_batch import RecordBatch
 from streams.kernel.subjects import PlainSubjects
+from streams.ops.snapshots import Snapshot
 from streams.ops.topic_reader import Record, TopicReader, open_reader
 from streams.settings import Settings
-from streams.wire.codec import DecisionBatch, PositionMarker, decode_decision_batch, encode_consent_state
-from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, EVENT_TOPICS
+from streams.wire.codec import (
+    DecisionBatch,
+    PositionMarker,
+    decode_consent_result,
+    decode_decision_batch,
+    encode_consent_state,
+)
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, DECISIONS, EVENT_TOPICS
 
 _MARKER = PositionMarker("", 0, (), "", 0)
 
@@ -48,29 +56,46 @@ async def partitions_of(settings: Settings) -> int:
 
 
 async def rerun(
-    settings: Settings, partition: int, partitions: int, policies: Sequence[Policy]
+    settings: Settings,
+    partition: int,
+    partitions: int,
+    policies: Sequence[Policy],
+    start: Snapshot | None = None,
 ) -> AsyncIterator[Rerun]:
-    """Decide every batch of a partition number again, from its first, with each of `policies`.
+    """Decide every batch of a partition number again, from its first or after `start`, with each policy.
 
     Each policy has consents and memory of its own: what one tells changes what it tells later.
 
     Raises:
         CheckFailedError: something that was decided cannot be decided again; the text names the topic.
     """
+    sides = [_Side(settings, partition, partitions, policy, start) for policy in policies]
+    marker = sides[0].marker
+    reached = dict.fromkeys((CONSENT_REQUESTS, *EVENT_TOPICS), 0) | marked_positions(marker)
+    if marker is not None:
+        answers = await _answers(settings, partition, reached[CONSENT_REQUESTS])
+        for side in sides:
+            side.remember(answers)
     async with AsyncExitStack() as stack:
         logs = {
             topic: await _Log.of(
-                await stack.enter_async_context(open_reader(settings, [topic], [partition])), topic, partition
+                await stack.enter_async_context(open_reader(settings, [topic], [partition])),
+                topic,
+                partition,
+                reached.get(topic, 0),
             )
             for topic in (DECISIONS, CONSENT_REQUESTS, *EVENT_TOPICS)
         }
-        for topic in (DECISIONS, CONSENT_REQUESTS):
-            if logs[topic].first:
-                raise _short(topic, partition, logs[topic].first)
-        sides = [_Side(settings, partition, partitions, policy) for policy in policies]
-        reached = dict.fromkeys(EVENT_TOPICS, 0)
+        if logs[CONSENT_REQUESTS].first > reached[CONSENT_REQUESTS]:
+            raise _short(CONSENT_REQUESTS, partition, logs[CONSENT_REQUESTS].first)
+        joins = logs[DECISIONS].first == 0
         while (found := await logs[DECISIONS].next()) is not None:
             batch = decode_decision_batch(found.value or b"")
+            if marker is not None and _is_before(batch, marker):
+                joins = True
+                continue
+            if not joins:
+                raise _short(DECISIONS, partition, logs[DECISIONS].first)
             requests = await logs[CONSENT_REQUESTS].up_to(batch.consent_next_offset)
             events = []
             for read in batch.inputs:
@@ -90,8 +115,13 @@ async def rerun(
 class _Side:
     """One policy's consents and memory."""
 
-    def __init__(self, settings: Settings, partition: int, partitions: int, policy: Policy) -> None:
+    def __init__(
+        self, settings: Settings, partition: int, partitions: int, policy: Policy, start: Snapshot | None
+    ) -> None:
         self._store = PartitionStore(PlainSubjects())
+        if start is not None:
+            start.fill(self._store, partition)
+        self.marker = self._store.marker
         self._policy = policy
         self._partition, self._partitions = partition, partitions
         self._kernel = Interpreter(
@@ -102,6 +132,10 @@ class _Side:
             replay=False,
             max_value_bytes=settings.max_value_bytes,
         )
+
+    def remember(self, answers: RecordBatch) -> None:
+        """Take in which requests were answered before the first batch."""
+        self._store.recent.load(answers)
 
     def decide(
         self, requests: Sequence[Record], events: Sequence[RecordBatch], batch: DecisionBatch
@@ -125,7 +159,7 @@ class _Side:
 
 
 class _Log:
-    """One partition of one topic, read once from its start to the end that it has now."""
+    """One partition of one topic, read once from an offset to the end that it has now."""
 
     def __init__(self, reader: TopicReader, first: int) -> None:
         self.first = first
@@ -133,9 +167,11 @@ class _Log:
         self._waiting: list[tuple[int, Record]] = []
 
     @classmethod
-    async def of(cls, reader: TopicReader, topic: str, partition: int) -> Self:
-        """Return the log that a reader of one partition gives."""
-        return cls(reader, (await reader.bounds(topic, partition))[0])
+    async def of(cls, reader: TopicReader, topic: str, partition: int, start: int) -> Self:
+        """Return the log that a reader of one partition gives, from `start` on."""
+        first, _ = await reader.bounds(topic, partition)
+        reader.to_offset(topic, partition, max(first, start))
+        return cls(reader, first)
 
     async def next(self) -> Record | None:
         """Return the next record, None at the end."""
@@ -152,6 +188,20 @@ class _Log:
                 break
             found.append(record)
         return found
+
+
+def _is_before(batch: DecisionBatch, marker: PositionMarker) -> bool:
+    """Tell whether a batch was decided before a position marker was written."""
+    marked = marked_positions(marker)
+    return all(read.next_offset <= marked.get(read.topic, 0) for read in batch.inputs)
+
+
+async def _answers(settings: Settings, partition: int, before: int) -> RecordBatch:
+    """Return the answers to the requests below an offset that are still kept."""
+    async with open_reader(settings, [CONSENT_RESULTS], [partition]) as reader:
+        found = [record async for record in reader.rest() if record.value is not None]
+    told = [one for one in found if decode_consent_result(one.value or b"").request_offset < before]
+    return _batch(CONSENT_RESULTS, partition, told)
 
 
 def _batch(topic: str, partition: int, records: Sequence[Record]) -> RecordBatch:
@@ -172,5 +222,6 @@ def _batch(topic: str, partition: int, records: Sequence[Record]) -> RecordBatch
 def _short(topic: str, partition: int, first: int) -> CheckFailedError:
     return CheckFailedError(
         f"{topic} is too short: partition {partition} begins at offset {first}, what was before is deleted, "
-        "and without it nothing can be decided as it was."
+        "and without it nothing can be decided as it was. `notifier snapshot`, once a day, lets replays "
+        "begin where it was taken."
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -374,6 +375,52 @@ def test_a_signed_checkpoint_vouches_for_what_retention_leaves_of_the_chain(desk
     assert desk.run(*checking)["violations"] == []
     said = notifier(*checking, "--kafka", desk.at.bootstrap).stdout
     assert f"notifier.decisions/{at}: 1 batches from {after} to" in said
+
+
+def test_a_replay_begins_at_a_snapshot_where_the_logs_before_it_are_gone(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, erased = "bank:desk-1", "bank:desk-4"
+    grant_all(desk.at, [erased])
+    desk.send(Record(BANK, subject, transaction(subject, "shot-0", lifecycle_id="shot", status="PENDING")))
+    monkeypatch.setenv("NOTIFIER_HOME", str(tmp_path / "home"))
+    taken = desk.run("snapshot")
+    assert (taken["partitions"], taken["forgotten"], taken["removed"]) == (4, 0, 0)
+    begin = decided_to(desk.at)
+    desk.send(
+        Record(BANK, subject, transaction(subject, "shot-1", lifecycle_id="shot")),
+        Record(BANK, subject, transaction(subject, "shot-2")),
+        Record(BANK, erased, transaction(erased, "shot-3")),
+    )
+    since = ("--from", datetime.fromtimestamp(taken["taken_ms"] / 1000 + 0.001, UTC).isoformat())
+    before = desk.run("replay", *since, "--dry-run")
+    assert (before["notifications"], before["missing"], before["other"]) == (2, 0, 0), (
+        "posted as it was pending"
+    )
+    assert before["digest"] == before["delivered"]
+    delete_before(desk, begin, tmp_path)
+    after = desk.run("replay", *since, "--dry-run")
+    assert after == before
+    desk.run("consent", "erase", erased, "--key", str(desk.keys / "receipts.private.json"))
+    gone = desk.run("replay", *since, "--dry-run")
+    assert (gone["notifications"], gone["missing"], gone["other"]) == (1, 0, 0), "nor is it missed"
+    again = desk.run("snapshot", "--keep-days", "1")
+    assert again["subjects"] == taken["subjects"] - 1
+    monkeypatch.setenv("NOTIFIER_HOME", str(tmp_path / "elsewhere"))
+    done = notifier("replay", *since, "--dry-run", "--kafka", desk.at.bootstrap)
+    assert done.returncode == 1
+    assert "is too short: partition" in done.stderr
+    assert "`notifier snapshot`, once a day" in done.stderr
+
+
+def delete_before(desk: Desk, places: dict[tuple[str, int], int], folder: Path) -> None:
+    """Delete the events before these places, and as many consent requests as were folded."""
+    first = [
+        {"topic": topic, "partition": number, "offset": offset} for (topic, number), offset in places.items()
+    ]
+    (folder / "delete.json").write_text(json.dumps({"partitions": first, "version": 1}))
+    tool = "org.apache.kafka.tools.DeleteRecordsCommand"
+    kafka_tool(desk.at, tool, "--offset-json-file", str(folder / "delete.json"))
 
 
 def event_id_of(message: Message) -> str:
