@@ -12,18 +12,15 @@ from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
-    CompactArray,
-    CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
-    TaggedFields,
 )
 
+from streams.kafka.compact_types import NO_TAGS, NUMBERS, TAGS, TEXT, by_topic, each
+
 UNSTABLE_OFFSET_COMMIT = 88  # which aiokafka does not know by number
-_NO_TAGS: dict[int, bytes] = {}
-_TAGS = ("tags", TaggedFields)
 
 
 class OffsetFetchResponse7(Response):
@@ -33,26 +30,17 @@ class OffsetFetchResponse7(Response):
     API_VERSION = 7
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        ("error_code", Int16),
-                        _TAGS,
-                    ),
-                ),
-                _TAGS,
-            ),
+        by_topic(
+            each(
+                ("partition", Int32),
+                ("offset", Int64),
+                ("leader_epoch", Int32),
+                ("metadata", TEXT),
+                ("error_code", Int16),
+            )
         ),
         ("error_code", Int16),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -64,13 +52,10 @@ class OffsetFetchStruct7(RequestStruct):
     API_VERSION = 7
     RESPONSE_TYPE = OffsetFetchResponse7
     SCHEMA = Schema(
-        ("group_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS),
-        ),
+        ("group_id", TEXT),
+        by_topic(NUMBERS),
         ("require_stable", Boolean),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -81,11 +66,11 @@ class OffsetFetchRequest7(Request[OffsetFetchStruct7]):
 
     def __init__(self, group_id: str, topics: Mapping[str, Sequence[int]]) -> None:
         self._group_id = group_id
-        self._topics = [(topic, list(partitions), _NO_TAGS) for topic, partitions in topics.items()]
+        self._topics = [(topic, list(partitions), NO_TAGS) for topic, partitions in topics.items()]
 
     def build(self, request_struct_class: type[OffsetFetchStruct7]) -> OffsetFetchStruct7:
         """Return the request."""
-        return request_struct_class(self._group_id, self._topics, True, _NO_TAGS)
+        return request_struct_class(self._group_id, self._topics, True, NO_TAGS)
 
 
 def committed_offsets(answer: Any) -> dict[tuple[str, int], int] | None:

@@ -14,24 +14,19 @@ from typing import Any
 from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import (
     Boolean,
-    CompactArray,
     CompactBytes,
-    CompactString,
     Int16,
     Int32,
     Int64,
     Schema,
-    TaggedFields,
 )
+
+from streams.kafka.compact_types import NO_TAGS, TAGS, TEXT, by_topic, each
 
 FEATURE = "transaction.version"
 _FINALIZED_FEATURES = 2  # the tag
-_NO_TAGS: dict[int, bytes] = {}
 _NO_GENERATION = -1  # the fence is the transactional id's, not the group's
-_TAGS = ("tags", TaggedFields)
-_FEATURES = CompactArray(
-    ("name", CompactString("utf-8")), ("max_version", Int16), ("min_version", Int16), _TAGS
-)
+_FEATURES = each(("name", TEXT), ("max_version", Int16), ("min_version", Int16))
 
 
 class FeaturesResponse(Response):
@@ -43,10 +38,10 @@ class FeaturesResponse(Response):
         ("error_code", Int16),
         (
             "api_versions",
-            CompactArray(("api_key", Int16), ("min_version", Int16), ("max_version", Int16), _TAGS),
+            each(("api_key", Int16), ("min_version", Int16), ("max_version", Int16)),
         ),
         ("throttle_time_ms", Int32),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -57,7 +52,7 @@ class FeaturesStruct(RequestStruct):
     API_KEY = 18
     API_VERSION = 3
     RESPONSE_TYPE = FeaturesResponse
-    SCHEMA = Schema(("name", CompactString("utf-8")), ("version", CompactString("utf-8")), _TAGS)
+    SCHEMA = Schema(("name", TEXT), ("version", TEXT), TAGS)
 
     def parse_response_header(self, read_buffer: BytesIO | bytes) -> ResponseHeader_v0:
         """Read the header of the first version."""
@@ -71,7 +66,7 @@ class FeaturesRequest(Request[FeaturesStruct]):
 
     def build(self, request_struct_class: type[FeaturesStruct]) -> FeaturesStruct:
         """Return the request."""
-        return request_struct_class("notifier", "1", _NO_TAGS)
+        return request_struct_class("notifier", "1", NO_TAGS)
 
 
 def finalized(answer: Any) -> dict[str, int]:
@@ -88,31 +83,22 @@ class ProduceResponse12(Response):
     API_KEY = 0
     API_VERSION = 12
     SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
+        by_topic(
+            each(
+                ("partition", Int32),
+                ("error_code", Int16),
+                ("offset", Int64),
+                ("timestamp", Int64),
+                ("log_start_offset", Int64),
                 (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("offset", Int64),
-                        ("timestamp", Int64),
-                        ("log_start_offset", Int64),
-                        (
-                            "record_errors",
-                            CompactArray(("index", Int32), ("message", CompactString("utf-8")), _TAGS),
-                        ),
-                        ("error_message", CompactString("utf-8")),
-                        _TAGS,
-                    ),
+                    "record_errors",
+                    each(("index", Int32), ("message", TEXT)),
                 ),
-                _TAGS,
-            ),
+                ("error_message", TEXT),
+            )
         ),
         ("throttle_time_ms", Int32),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -124,18 +110,11 @@ class ProduceStruct12(RequestStruct):
     API_VERSION = 12
     RESPONSE_TYPE = ProduceResponse12
     SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
+        ("transactional_id", TEXT),
         ("required_acks", Int16),
         ("timeout", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                ("partitions", CompactArray(("partition", Int32), ("records", CompactBytes), _TAGS)),
-                _TAGS,
-            ),
-        ),
-        _TAGS,
+        by_topic(each(("partition", Int32), ("records", CompactBytes))),
+        TAGS,
     )
 
 
@@ -153,13 +132,13 @@ class ProduceRequest12(Request[ProduceStruct12]):
     ) -> None:
         self._head = (transactional_id, required_acks, timeout_ms)
         self._topics = [
-            (topic, [(partition, records, _NO_TAGS) for partition, records in partitions], _NO_TAGS)
+            (topic, [(partition, records, NO_TAGS) for partition, records in partitions], NO_TAGS)
             for topic, partitions in topics.items()
         ]
 
     def build(self, request_struct_class: type[ProduceStruct12]) -> ProduceStruct12:
         """Return the request."""
-        return request_struct_class(*self._head, self._topics, _NO_TAGS)
+        return request_struct_class(*self._head, self._topics, NO_TAGS)
 
 
 class TxnOffsetCommitResponse5(Response):
@@ -169,15 +148,8 @@ class TxnOffsetCommitResponse5(Response):
     API_VERSION = 5
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "errors",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                ("partitions", CompactArray(("partition", Int32), ("error_code", Int16), _TAGS)),
-                _TAGS,
-            ),
-        ),
-        _TAGS,
+        by_topic(each(("partition", Int32), ("error_code", Int16)), "errors"),
+        TAGS,
     )
 
 
@@ -189,31 +161,22 @@ class TxnOffsetCommitStruct5(RequestStruct):
     API_VERSION = 5
     RESPONSE_TYPE = TxnOffsetCommitResponse5
     SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
-        ("group_id", CompactString("utf-8")),
+        ("transactional_id", TEXT),
+        ("group_id", TEXT),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
         ("generation_id", Int32),
-        ("member_id", CompactString("utf-8")),
-        ("group_instance_id", CompactString("utf-8")),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", CompactString("utf-8")),
-                        _TAGS,
-                    ),
-                ),
-                _TAGS,
-            ),
+        ("member_id", TEXT),
+        ("group_instance_id", TEXT),
+        by_topic(
+            each(
+                ("partition", Int32),
+                ("offset", Int64),
+                ("leader_epoch", Int32),
+                ("metadata", TEXT),
+            )
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -231,13 +194,13 @@ class TxnOffsetCommitRequest5(Request[TxnOffsetCommitStruct5]):
     ) -> None:
         self._head = (transactional_id, group_id, *producer, _NO_GENERATION, "", None)
         self._topics = [
-            (topic, [(partition, offset, -1, "", _NO_TAGS) for partition, offset in partitions], _NO_TAGS)
+            (topic, [(partition, offset, -1, "", NO_TAGS) for partition, offset in partitions], NO_TAGS)
             for topic, partitions in offsets.items()
         ]
 
     def build(self, request_struct_class: type[TxnOffsetCommitStruct5]) -> TxnOffsetCommitStruct5:
         """Return the request."""
-        return request_struct_class(*self._head, self._topics, _NO_TAGS)
+        return request_struct_class(*self._head, self._topics, NO_TAGS)
 
 
 class EndTxnResponse5(Response):
@@ -250,7 +213,7 @@ class EndTxnResponse5(Response):
         ("error_code", Int16),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -262,11 +225,11 @@ class EndTxnStruct5(RequestStruct):
     API_VERSION = 5
     RESPONSE_TYPE = EndTxnResponse5
     SCHEMA = Schema(
-        ("transactional_id", CompactString("utf-8")),
+        ("transactional_id", TEXT),
         ("producer_id", Int64),
         ("producer_epoch", Int16),
         ("committed", Boolean),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -280,4 +243,4 @@ class EndTxnRequest5(Request[EndTxnStruct5]):
 
     def build(self, request_struct_class: type[EndTxnStruct5]) -> EndTxnStruct5:
         """Return the request."""
-        return request_struct_class(*self._values, _NO_TAGS)
+        return request_struct_class(*self._values, NO_TAGS)

@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 
 from aiokafka.errors import for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+from aiokafka.protocol.types import CompactArray, Int16, Int32, Int64, Schema
+
+from streams.kafka.compact_types import NO_TAGS, NUMBERS, TAGS, TEXT, by_topic, each
 
 _ID_NOT_FOUND = 105
 _OUTCOMES = {
@@ -20,8 +22,6 @@ _OUTCOMES = {
     "CompleteAbort": False,
     "PrepareEpochFence": False,
 }
-_NO_TAGS: dict[int, bytes] = {}
-_TAGS = ("tags", TaggedFields)
 
 
 class Trace(NamedTuple):
@@ -53,35 +53,25 @@ class DescribeProducersResponse(Response):
     API_VERSION = 0
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", CompactString("utf-8")),
+        by_topic(
+            each(
+                ("partition", Int32),
+                ("error_code", Int16),
+                ("error_message", TEXT),
                 (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("error_code", Int16),
-                        ("error_message", CompactString("utf-8")),
-                        (
-                            "producers",
-                            CompactArray(
-                                ("producer_id", Int64),
-                                ("producer_epoch", Int32),
-                                ("last_sequence", Int32),
-                                ("last_timestamp", Int64),
-                                ("coordinator_epoch", Int32),
-                                ("transaction_start", Int64),
-                                _TAGS,
-                            ),
-                        ),
-                        _TAGS,
+                    "producers",
+                    each(
+                        ("producer_id", Int64),
+                        ("producer_epoch", Int32),
+                        ("last_sequence", Int32),
+                        ("last_timestamp", Int64),
+                        ("coordinator_epoch", Int32),
+                        ("transaction_start", Int64),
                     ),
                 ),
-                _TAGS,
-            ),
+            )
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -93,11 +83,8 @@ class DescribeProducersStruct(RequestStruct):
     API_VERSION = 0
     RESPONSE_TYPE = DescribeProducersResponse
     SCHEMA = Schema(
-        (
-            "topics",
-            CompactArray(("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS),
-        ),
-        _TAGS,
+        by_topic(NUMBERS),
+        TAGS,
     )
 
 
@@ -107,11 +94,11 @@ class DescribeProducersRequest(Request[DescribeProducersStruct]):
     API_KEY = 61
 
     def __init__(self, topics: Mapping[str, Sequence[int]]) -> None:
-        self._topics = [(topic, list(partitions), _NO_TAGS) for topic, partitions in topics.items()]
+        self._topics = [(topic, list(partitions), NO_TAGS) for topic, partitions in topics.items()]
 
     def build(self, request_struct_class: type[DescribeProducersStruct]) -> DescribeProducersStruct:
         """Return the request."""
-        return request_struct_class(self._topics, _NO_TAGS)
+        return request_struct_class(self._topics, NO_TAGS)
 
 
 def traces(answer: Any, producer_id: int) -> Iterator[tuple[tuple[str, int], Trace]]:
@@ -138,24 +125,18 @@ class DescribeTransactionsResponse(Response):
         ("throttle_time_ms", Int32),
         (
             "transactions",
-            CompactArray(
+            each(
                 ("error_code", Int16),
-                ("transactional_id", CompactString("utf-8")),
-                ("state", CompactString("utf-8")),
+                ("transactional_id", TEXT),
+                ("state", TEXT),
                 ("timeout_ms", Int32),
                 ("start_ms", Int64),
                 ("producer_id", Int64),
                 ("producer_epoch", Int16),
-                (
-                    "topics",
-                    CompactArray(
-                        ("topic", CompactString("utf-8")), ("partitions", CompactArray(Int32)), _TAGS
-                    ),
-                ),
-                _TAGS,
+                by_topic(NUMBERS),
             ),
         ),
-        _TAGS,
+        TAGS,
     )
 
 
@@ -166,7 +147,7 @@ class DescribeTransactionsStruct(RequestStruct):
     API_KEY = 65
     API_VERSION = 0
     RESPONSE_TYPE = DescribeTransactionsResponse
-    SCHEMA = Schema(("transactional_ids", CompactArray(CompactString("utf-8"))), _TAGS)
+    SCHEMA = Schema(("transactional_ids", CompactArray(TEXT)), TAGS)
 
 
 class DescribeTransactionsRequest(Request[DescribeTransactionsStruct]):
@@ -179,7 +160,7 @@ class DescribeTransactionsRequest(Request[DescribeTransactionsStruct]):
 
     def build(self, request_struct_class: type[DescribeTransactionsStruct]) -> DescribeTransactionsStruct:
         """Return the request."""
-        return request_struct_class([self._id], _NO_TAGS)
+        return request_struct_class([self._id], NO_TAGS)
 
 
 def state_codes(answer: Any) -> list[int]:
