@@ -14,6 +14,7 @@ from streams.core.subject_state import EMPTY_STATE, SubjectState
 from streams.core.terms import intersection
 from streams.kernel.compiled import index as of_index
 from streams.kernel.compiled import memory as of_memory
+from streams.kernel.compiled import states as of_states
 from streams.kernel.compiled.consent_in import F_HEAD, F_TAIL, FOUND
 from streams.kernel.compiled.growing import GrowingArray
 from streams.kernel.compiled.hashes import BLAKE2B_WORDS
@@ -109,7 +110,7 @@ class PackedSubjects:
         policies, used = self._policies, int(self._policies.used[0])
         texts = int(policies.head_size[:used].max(initial=0) + policies.tail_size[:used].max(initial=0))
         out = np.empty(of_index.record_size(index, slot) + texts + 2 * len(key) + OTHER_BYTES, np.uint8)
-        size = of_index.get_state(index, policies, slot, out)
+        size = of_states.get_state(index, policies, slot, out)
         return None if size < 0 else out[:size].tobytes()
 
     def put_consent(self, key: bytes, value: bytes | None) -> None:
@@ -189,12 +190,12 @@ class PackedSubjects:
     def _load(self, source: Bytes, keys: Ints, key_sizes: Ints, values: Ints, value_sizes: Ints) -> None:
         start = 0
         while True:
-            start, answer = of_index.load(
+            start, answer = of_states.load(
                 self.index, self._policies, source, keys, key_sizes, values, value_sizes, start, self._found
             )
-            if answer == of_index.DONE:
+            if answer == of_states.DONE:
                 return
-            if answer == of_index.NEW_POLICY:
+            if answer == of_states.NEW_POLICY:
                 self._learn_policy(source)
             else:
                 self._make_index_room(1, int(2 * key_sizes[start] + 3 * max(value_sizes[start], 0)) + 128)
