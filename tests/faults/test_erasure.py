@@ -7,6 +7,7 @@ comes after the erasure: worker ticks alone have Kafka compact its logs.
 
 import contextlib
 import json
+import sqlite3
 import time
 from datetime import datetime
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_no_byte_is_left_after_the_time_that_the_receipt_states(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFIER_COMPACTION_TICK_S", "1")  # nothing else keeps the logs moving
+    home = tmp_path / "home"
+    monkeypatch.setenv("NOTIFIER_HOME", str(home))
     keys = create_keys("receipts", tmp_path / "keys")
     with (
         cluster(tmp_path / "kafka", partitions=1, properties=BROKER) as at,
@@ -88,6 +91,9 @@ def test_no_byte_is_left_after_the_time_that_the_receipt_states(
             time.sleep(0.2)
         assert found_all == SOURCES, "the search does not find what is there"
 
+        for kept in (("snapshot",), ("explain", PLANTED["event"], "--index")):
+            assert notifier(*kept, "--kafka", at.bootstrap).returncode == 0
+        assert entries_in(home) == 3, "consents, and two chunks of memory"
         scale(at, retention_ms=5_000)
         done = notifier(
             "consent", "erase", SUBJECT, "--key", str(keys.private), "--json", "--kafka", at.bootstrap
@@ -114,7 +120,8 @@ def test_no_byte_is_left_after_the_time_that_the_receipt_states(
         evidence = decoded_all(at, "consent_evidence", EVIDENCE)
         assert [one["action"] for one in evidence if one["action"] == "ERASE"] == ["ERASE"]
         assert worker.terminate() == 0
-        everywhere = bytes_of(at.running.home / "data")
+        assert entries_in(home) == 0
+        everywhere = bytes_of(at.running.home / "data") + bytes_of(home)
         assert not [name for name, value in PLANTED.items() if value.encode() in everywhere]
         assert not [name for name, value in PLANTED.items() if value in worker.log.read_text()]
 
@@ -123,6 +130,14 @@ def found_in(at: Cluster, topic: str) -> set[str]:
     """Return which planted values stand in the files of a topic."""
     data = bytes_of(at.running.home / "data" / f"{topic}-0")
     return {name for name, value in PLANTED.items() if value.encode() in data}
+
+
+def entries_in(home: Path) -> int:
+    """Return how many entries the one snapshot has."""
+    (path,) = home.glob("snapshots/*/*.sqlite")
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        (count,) = database.execute("SELECT COUNT(*) FROM entries").fetchone()
+    return int(count)
 
 
 def bytes_of(folder: Path) -> bytes:
