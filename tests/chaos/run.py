@@ -120,7 +120,10 @@ def _brokers(scenario: Scenario, home: Path) -> Iterator[Cluster]:
 
 
 def _races(at: Cluster, outcome: Outcome) -> dict[str, int]:
-    """Return how many races there were, and after how many of them somebody was told."""
+    """Return how many races there were, and after how many of them somebody was told who must not be.
+
+    That nobody was left out is the verifier's to say.
+    """
     told = Counter(one["headers"]["notifier.source"] for one in notifications(at))
     leaks = sum(told["/".join(map(str, place))] for place in outcome.races)
     return {"races": outcome.in_time(), "leaks": leaks}

@@ -4,7 +4,16 @@ import zlib
 from random import Random
 from typing import NamedTuple
 
-from tests.harness.messages import Record, balance, damaged, now_ms, request, shipment, transaction
+from tests.harness.messages import (
+    Record,
+    balance,
+    consent,
+    damaged,
+    now_ms,
+    request,
+    shipment,
+    transaction,
+)
 
 PARTITIONS = 8
 SUBJECTS = 500
@@ -56,9 +65,16 @@ class Stream:
         subject = f"chaos:{min(int(chance.paretovariate(1.1)) * 7 + chance.randrange(7), SUBJECTS - 1):04d}"
         if chance.random() < CONSENT_SHARE:
             action, user = chance.choice(
-                (("REVOKE", None), ("REVOKE", f"user-of-{subject}"), ("GRANT", f"user-of-{subject}"))
-            )
-            return Record("consent.requests", subject, request(subject, action, user))
+                (
+                    ("REVOKE", None), ("REVOKE", f"user-of-{subject}"), ("ERASE", f"user-of-{subject}"),
+                    ("GRANT", f"user-of-{subject}"), ("GRANT", f"user-of-{subject}"),
+                    ("GRANT", f"other-of-{subject}"), ("CHANGE", f"user-of-{subject}"),
+                )
+            )  # fmt: skip
+            if action != "CHANGE":
+                return Record("consent.requests", subject, request(subject, action, user))
+            narrower = consent(detail_level="AMOUNT", purposes=["RECEIPT"])
+            return Record("consent.requests", subject, request(subject, action, user, consent=narrower))
         if self._recent and chance.random() < self._mix.repeats:
             return chance.choice(self._recent)
         made = self._harmed(self._event(number, subject))
