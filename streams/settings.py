@@ -130,6 +130,13 @@ class Settings:
         low=1,
         high=86_400,
     )
+    reminder_interval_s: int = _setting(
+        3_600,
+        "A worker looks so often which consents are about to end, to tell people 30, 7 and 1 days before.",
+        unit="s",
+        low=1,
+        high=86_400,
+    )
     dead_letter_percent: int = _setting(
         50,
         "A worker stops when more of its last records went to dead letters; 100: never.",

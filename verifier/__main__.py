@@ -21,12 +21,13 @@ from confluent_kafka import KafkaException
 
 from verifier.chain import CheckpointError, check_chain, collect_chain, read_checkpoints
 from verifier.conservation import Conservation, Report
-from verifier.evidence import EVENT_TOPICS
+from verifier.evidence import EVENT_TOPICS, REQUESTS
 from verifier.export import export
 from verifier.follow import follow, read_notes
-from verifier.invariants import NAMES, SHOWN, Invariant, check
+from verifier.invariant import NAMES, SHOWN, Invariant, merged
+from verifier.invariants import REMINDER_INTERVAL_S, check
 from verifier.permission import permissions
-from verifier.recording import REQUESTS, record
+from verifier.recording import record
 from verifier.standing import standing
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, Topics, UnreachableError, collect
 from verifier.traces import accounting, personal_data
@@ -71,9 +72,12 @@ def _invariants(options: argparse.Namespace) -> int:
     live = read_notes(options.live) if options.live else None
     pauses = json.loads(options.pauses.read_text(encoding="ascii")) if options.pauses else []
     is_exactly_once = options.guarantee == "exactly_once"
-    found = check(recording, report, after, live, is_exactly_once=is_exactly_once, pauses=pauses)
+    found = check(
+        recording, report, after, live, is_exactly_once=is_exactly_once, pauses=pauses,
+        reminder_interval_s=options.reminder_interval,
+    )  # fmt: skip
     if not is_exactly_once:
-        found += permissions(recording)
+        found = merged([*found, *permissions(recording)])
     if options.texts and not options.canaries:
         options.refuse("--texts are looked through for --canaries: name that file too")
     if options.canaries:
@@ -191,6 +195,10 @@ def _parser() -> argparse.ArgumentParser:
     invariants.add_argument(
         "--metrics", type=Path, nargs="+", metavar="FILE", help="each worker's last /metrics, for I15"
     )
+    invariants.add_argument(
+        "--reminder-interval", type=float, default=REMINDER_INTERVAL_S, metavar="SECONDS",
+        help="of the workers, between looks for consents that end (3600): for notices that never came, of I6",
+    )  # fmt: skip
     invariants.set_defaults(run=_invariants, refuse=invariants.error)
     for one in (conservation, invariants):
         one.add_argument("--guarantee", choices=("exactly_once", "at_least_once"), default="exactly_once")

@@ -2,8 +2,9 @@
 
 Pure: from `Evidence` to `Report`, without I/O. The checks, each named in a violation: `coverage` (every
 committed record in exactly one batch, ranges contiguous), `counts` (the counts a batch states are those of
-its decisions), `notification` (one per NOTIFY decision, and no other), `dead_letter` (one per REJECT, and
-no other), `chain` (each hash follows from the one before), `readable` (our own topics can be read). Imports
+its decisions), `notification` (one per NOTIFY decision, and no other), `notice` (one decision for each thing
+that is told of a consent, in a batch that decides no record), `dead_letter` (one per REJECT, and no other),
+`chain` (each hash follows from the one before), `readable` (our own topics can be read). Imports
 `evidence` only. Read next: `topics.py`.
 """
 
@@ -13,9 +14,11 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
+from verifier.evidence import EVENT_TOPICS, REQUESTS, Batch, Evidence, Log, Position, Told
 
 FATES = ("REJECT", "DUPLICATE", "NOTIFY", "DIGEST", "DEFER", "SUPPRESS")
+NOTICE = ("NOTIFY", "SERVICE", "consent_expires")
+"""Outcome, kind and rule of every decision of a batch that tells of consents."""
 HASH_BYTES = 66  # the last field, 64 hexadecimal characters after their length in two bytes
 SHOWN_VIOLATIONS = 100
 
@@ -31,6 +34,7 @@ class Report:
     events: int = 0
     undecided: int = 0
     repeated: int = 0
+    notices: int = 0
     fates: Counter[Fate] = field(default_factory=Counter)
 
     @property
@@ -59,6 +63,7 @@ class Report:
             "events": self.events,
             "undecided": self.undecided,
             "repeated": self.repeated,
+            "notices": self.notices,
             "notifications": dict(told),
             "suppressed": dict(suppressed),
             "dead_letters": dict(rejected),
@@ -78,6 +83,8 @@ class Conservation:
         self._heads: dict[int, str] = {}
         self._notify: dict[Position, list[Row]] = defaultdict(list)
         self._rejects: Counter[Position] = Counter()
+        self._noticed: set[str] = set()
+        self._times: dict[int, tuple[int, int]] = {}
 
     def run(self) -> Report:
         """Run every check. Returns the report; never raises for what the topics hold."""
@@ -122,6 +129,7 @@ class Conservation:
         rows: dict[Position, list[Row]] = defaultdict(list)
         for row in batch.value["decisions"]:
             rows[Position(row["topic"], partition, row["offset"])].append(row)
+        self._check_notices(batch, {one: rows.pop(one) for one in [*rows] if one.topic == REQUESTS})
         silent = self._silent_records(batch)
         fates: Counter[Fate] = Counter()
         for records, is_new in self._records(batch):
@@ -146,6 +154,23 @@ class Conservation:
             stated[count["fate"], count["reason"], count["kind"]] += count["count"]
         if +stated != fates:
             self._violation("counts", batch.position, "the counts stated are not those of the decisions")
+
+    def _check_notices(self, batch: Batch, notices: dict[Position, list[Row]]) -> None:
+        value = batch.value
+        first, last = self._times.get(value["partition"], (value["decided_at"],) * 2)
+        self._times[value["partition"]] = min(first, value["decided_at"]), max(last, value["decided_at"])
+        found = [(position, row) for position, rows in notices.items() for row in rows]
+        others = value["inputs"] or value["counts"] or value["no_consent_runs"]
+        if found and (others or len(found) < len(value["decisions"])):
+            self._violation("notice", batch.position, "decides notices beside records")
+        for position, row in found:
+            if (row["outcome"], row["kind"], row["rule"]) != NOTICE:
+                self._violation("notice", position, f"decided as no notice in {batch.position}")
+            elif row["notification_id"] in self._noticed:
+                self._violation("notice", position, f"decided again in {batch.position}")
+            self._noticed.add(row["notification_id"])
+            self._notify[position].append(row)
+            self._report.notices += 1
 
     def _records(self, batch: Batch) -> list[tuple[list[Position], bool]]:
         """Return a batch's committed records by input, each with whether it is decided for the first time."""
@@ -216,12 +241,20 @@ class Conservation:
         for told in self._evidence.told:
             if told.source is None:
                 self._violation("notification", told.position, "does not name its source")
+            elif told.source.topic == REQUESTS and told.notification_id not in self._noticed:
+                if self._is_in_time(told.source.partition, told.decided_at):
+                    self._violation("notice", told.position, "was not decided")
             elif told.source in self._notify:
                 found[told.source].append(told)
             elif self._is_decided(told.source) and self._is_judged(told.source):
                 self._check_unasked(told)
         for position, rows in self._notify.items():
             self._check_record(position, rows, found[position])
+
+    def _is_in_time(self, partition: int, decided_at: int) -> bool:
+        """Tell whether a decision of that time must be among those read."""
+        first, last = self._times.get(partition, (0, -1))
+        return (self._evidence.is_from_start or first <= decided_at) and decided_at <= last
 
     def _check_unasked(self, told: Told) -> None:
         if self._is_exactly_once:
@@ -236,7 +269,7 @@ class Conservation:
     def _check_record(self, position: Position, rows: list[Row], found: list[Told]) -> None:
         decided = Counter((row["notification_id"], row["kind"]) for row in rows)
         sent = Counter((told.notification_id, told.kind) for told in found)
-        if not self._is_exactly_once:
+        if not self._is_exactly_once and position.topic != REQUESTS:
             sent = Counter(dict.fromkeys(sent, 1))
         for _ in range((decided - sent).total()):
             self._violation("notification", position, "decided NOTIFY, but not sent so")

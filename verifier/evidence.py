@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 EVENT_TOPICS = ("bank.transactions", "bank.balances", "bank.security", "shipping.events")
+REQUESTS = "consent.requests"
 
 
 class Position(NamedTuple):
@@ -38,7 +39,9 @@ class Batch(NamedTuple):
 
 
 class Told(NamedTuple):
-    """One notification on `messenger-delivery`, by what a check needs of it."""
+    """One notification on `messenger-delivery`, by what a check needs of it; when it was decided is asked of
+    notices alone.
+    """
 
     position: Position
     key: str
@@ -46,6 +49,7 @@ class Told(NamedTuple):
     recipient: str
     kind: str
     source: Position | None
+    decided_at: int = 0
 
 
 @dataclass(slots=True)

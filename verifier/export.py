@@ -21,9 +21,9 @@ from confluent_kafka import (
 )
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 
-from verifier.avro import BrokenValueError, Reader, encode, load_schema, schema_ids, unframe
-from verifier.evidence import EVENT_TOPICS
-from verifier.recording import REQUESTS, Request, Sent
+from verifier.avro import BrokenValueError, encode, load_schema, schema_ids, unframe, versions
+from verifier.evidence import EVENT_TOPICS, REQUESTS
+from verifier.recording import Request, Sent
 from verifier.topics import CONNECT_S, DEAD_LETTERS, DECISIONS, DELIVERY, UnreachableError, reader
 from verifier.watch import Watch
 
@@ -64,7 +64,7 @@ class Export:
         self._reached: dict[int, int] = {}
         self._every_s = canary_every_s
         self._marker = f"canary-{uuid.uuid4().hex}"
-        self._notifications, self._ids = Reader(load_schema("notification")), schema_ids()
+        self._notifications, self._ids = versions("notification"), schema_ids()
         self._watch = Watch(self._assign(bootstrap), self._subject_of, time.time_ns() // 1_000_000)
         registry = CollectorRegistry()
         self._after = Counter(
@@ -165,10 +165,10 @@ class Export:
     def _told(self, message: Message, headers: dict[str, bytes]) -> None:
         value = message.value() or b""
         try:
-            schema_id, body = unframe(value, (self._ids["notification"], self._ids["recall"]))
+            schema_id, body = unframe(value, (*self._notifications, self._ids["recall"]))
             if schema_id == self._ids["recall"]:
                 return
-            fields = self._notifications.read(body)
+            fields = self._notifications[schema_id].read(body)
         except BrokenValueError:
             self._unjudged.labels("unreadable").inc()
             return
@@ -191,8 +191,8 @@ class Export:
         producer.poll(0)
 
     def _subject_of(self, source: tuple[str, int, int]) -> str | None:
-        """Read the key of one event."""
-        if source[0] not in EVENT_TOPICS:
+        """Read the key of one event, or of the request that made a consent which a notice tells of."""
+        if source[0] not in (*EVENT_TOPICS, REQUESTS):
             return None
         self._lookup.assign([TopicPartition(*source)])
         message = self._lookup.poll(LOOKUP_S)

@@ -1,6 +1,7 @@
 """The invariants I1 to I11 of a run, each with how much it looked at and what it found.
 
-I14 and I15, which need more than topics, are in `traces.py`.
+I14 and I15, which need more than topics, are in `traces.py`; what is told of consents in `notices.py` and
+`losses.py`.
 
 Pure: from a `Recording` and what the cluster says of itself (`Standing`) to `Invariant` values. Violations
 name a position and a field, never a value. What a run must show besides (that faults happened, recovery) is
@@ -10,33 +11,21 @@ judged by whoever ran it. Imports `conservation`, `recording`, `replay` and the 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
 from verifier.conservation import Report
+from verifier.evidence import REQUESTS
+from verifier.invariant import Invariant, merged
+from verifier.losses import losses
 from verifier.model.consents import Consents, Subject
-from verifier.recording import REQUESTS, Recording, Sent
+from verifier.notices import Notices, repeats, subjects_of
+from verifier.recording import Recording, Sent
 from verifier.replay import Floor, Outcome, Replay
 
 REVOCATION_BOUND_MS = 2_000
-SHOWN = 20
 SALT_BYTES = 16
-NAMES = {
-    "I1": "no loss: every record has one fate, and every fate its record",
-    "I2": "no duplicate: a notification_id is there once",
-    "I3": "no aborted read: what a reader saw while it ran is there at the end, and nothing before it",
-    "I4": "consent: nothing is told that the consents in force do not allow",
-    "I5": "revocation: nothing is appended later than the bound after a revocation was",
-    "I6": "no false silence: all is told that must be",
-    "I7": "order: a recipient's notifications of one partition follow their sources",
-    "I8": "equality: every field, header and row is what the reference model makes",
-    "I9": "offsets: the group's position is that of the decisions",
-    "I10": "no hanging transaction: every log can be read to its end",
-    "I11": "state: what is kept of consents is the fold of all requests",
-    "I14": "personal data: what was planted in inputs stands in no log, page or header",
-    "I15": "accounting: what the workers counted is what the topics hold",
-}
+REMINDER_INTERVAL_S = 3_600.0
 
 
 class Standing(NamedTuple):
@@ -60,26 +49,6 @@ class Seen(NamedTuple):
     digest: str
 
 
-@dataclass
-class Invariant:
-    """One invariant: how much was looked at, what was found, and figures worth telling."""
-
-    name: str
-    checked: int = 0
-    violations: list[str] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the report has it; at most SHOWN violations, all of them counted."""
-        return {
-            "says": NAMES[self.name],
-            "checked": self.checked,
-            "violations": len(self.violations),
-            "shown": self.violations[:SHOWN],
-            **self.figures,
-        }
-
-
 def check(
     recording: Recording,
     conservation: Report,
@@ -89,14 +58,16 @@ def check(
     is_exactly_once: bool = True,
     floors: list[Floor] | None = None,
     pauses: Sequence[tuple[int, int]] = (),
+    reminder_interval_s: float = REMINDER_INTERVAL_S,
 ) -> list[Invariant]:
     """Check I1 to I11, those that the recording allows.
 
-    Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: what takes a repeat
-    for a fault is left out then, I2, I4, I6, I7 and I8; of these `permission.py` has I4 and I8. `floors` are
-    a driver's notes of which requests were acknowledged before which events were sent: what was not folded by
-    then is a fault, of I4. `pauses` are when a fault lasted, from and to, in UTC milliseconds: they do not
-    count for I5.
+    Without a live reader I3 is left out. At_least_once may repeat a batch after a crash: of what is told of
+    events, what takes a repeat for a fault is left out then, I2, I4, I6, I7 and I8; of these `permission.py`
+    has I4 and I8. `floors` are a driver's notes of which requests were acknowledged before which events were
+    sent: what was not folded by then is a fault, of I4. `pauses` are when a fault lasted, from and to, in UTC
+    milliseconds: they do not count for I5. `reminder_interval_s` is the workers', between two looks for
+    consents that end.
     """
     found = [
         fates(conservation),
@@ -104,13 +75,17 @@ def check(
         offsets(recording, standing, may_repeat=not is_exactly_once),
         endings(standing),
         states(recording, standing),
+        repeats(recording),
+        *Notices(recording).run(),
+        losses(recording, int(1000 * reminder_interval_s)),
     ]
     if is_exactly_once:
         outcome = Replay(recording).run(floors)
-        found += [unique(recording.sent), *of_model(recording, outcome), order(recording.sent)]
+        events = [one for one in recording.sent if not one.is_notice]
+        found += [unique(recording.sent), *of_model(len(events), outcome), order(events)]
     if live is not None:
         found.append(live_reads(recording, live))
-    return sorted(found, key=lambda one: int(one.name[1:]))
+    return merged(found)
 
 
 def fates(conservation: Report) -> Invariant:
@@ -133,9 +108,8 @@ def unique(sent: Iterable[Sent]) -> Invariant:
     return found
 
 
-def of_model(recording: Recording, outcome: Outcome) -> list[Invariant]:
-    """I4, I6 and I8: what the replay found, by what it means."""
-    told = len(recording.sent)
+def of_model(told: int, outcome: Outcome) -> list[Invariant]:
+    """I4, I6 and I8: what the replay found of that many notifications, by what it means."""
     more, less, other = Invariant("I4", told), Invariant("I6", sum(outcome.fates.values())), Invariant("I8")
     other.checked = told + sum(outcome.fates.values())
     other.figures = {"clock_back_ms": outcome.back_ms}
@@ -151,7 +125,7 @@ def of_model(recording: Recording, outcome: Outcome) -> list[Invariant]:
 
 
 def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) -> Invariant:
-    """I5, by the broker's clock alone: both topics are stamped when a record is appended.
+    """I5, by the broker's clock alone: all topics are stamped when a record is appended.
 
     A fault's time is not counted: who is stopped between decision and write can do nothing.
     """
@@ -166,14 +140,14 @@ def revocations(recording: Recording, pauses: Sequence[tuple[int, int]] = ()) ->
                 is_end = request["action"] in ("REVOKE", "ERASE")
                 changes[request["subject"]].append((asked.appended, request["user_id"], is_end))
     delays: list[int] = []
-    subject_of = {
-        (topic, partition, record.offset): (record.key or b"").decode("utf-8", "replace")
+    keys = subjects_of(recording) | {
+        (topic, partition, record.offset): record.key or b""
         for (topic, partition), records in recording.events.items()
         for record in records
     }
     for one in recording.sent:
         ended: int | None = None  # when the first revocation since the last grant was appended
-        for at, user, is_end in changes[subject_of.get(one.source, "")]:
+        for at, user, is_end in changes[keys.get(one.source, b"").decode("utf-8", "replace")]:
             if at <= one.appended and user in (None, one.key):
                 ended = (at if ended is None else ended) if is_end else None
         found.checked += 1

@@ -1,13 +1,14 @@
 """I4 and I8 for runs that may repeat: each notification alone, by the consents that its batch had folded.
 
 What was told before is left out of it, since a worker that crashed may tell it again; so nothing is said of
-what should have been told and was not. Imports `recording`, `invariants` and the model. Pure.
+what should have been told and was not. What is told of consents is never repeated, and judged by
+`notices.py`. Imports `recording` and the model. Pure.
 """
 
 from collections import defaultdict
 from typing import Any
 
-from verifier.invariants import Invariant
+from verifier.invariant import Invariant
 from verifier.model.pseudonyms import is_pseudonym
 from verifier.model.rules import Model, Record
 from verifier.recording import Recording, Sent
@@ -24,7 +25,7 @@ def permissions(recording: Recording) -> list[Invariant]:
         for record in found
     }
     by_partition: dict[int, list[tuple[int, Sent]]] = defaultdict(list)
-    for one in recording.sent:
+    for one in (one for one in recording.sent if not one.is_notice):
         by_partition[one.source[1]].append((_folded(one), one))
     for partition, sent in by_partition.items():
         model, requests = Model(partition, recording.partitions), iter(recording.requests.get(partition, []))

@@ -4,13 +4,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from verifier.avro import BrokenValueError, Reader, load_schema, schema_ids, unframe, versions
-from verifier.evidence import EVENT_TOPICS
+from verifier.avro import BrokenValueError, unframe, versions
+from verifier.evidence import EVENT_TOPICS, REQUESTS
 from verifier.model.rules import Record
 from verifier.topics import DEAD_LETTERS, DECISIONS, DELIVERY, MARK, SOURCE, Topics
 
-REQUESTS, STATES = "consent.requests", "consent.state"
-_STATES = versions("consent_state")
+STATES, PROGRESS = "consent.state", "notifier.state"
+_STATES, _MARKERS = versions("consent_state"), versions("position_marker")
 
 
 class Request(NamedTuple):
@@ -47,9 +47,21 @@ class Sent(NamedTuple):
         return (found[1], int(found[2]), int(found[3])) if found else ("", 0, 0)
 
     @property
+    def is_notice(self) -> bool:
+        """Tell whether it tells of a consent instead of an event."""
+        return self.source[0] == REQUESTS
+
+    @property
     def digest(self) -> str:
         """Return what tells its key and value from others."""
         return digest_of(self.key.encode(), self.framed)
+
+
+class Marker(NamedTuple):
+    """A position marker: when it was written, and up to when had been told which consents end."""
+
+    written_at: int
+    reminded_until: int | None
 
 
 @dataclass
@@ -57,7 +69,8 @@ class Recording:
     """Everything a model needs to decide again, and everything that was decided.
 
     `states` are the last consent states by partition and key; `salts` are those of a key's states that are
-    kept, each with the offset of the request that made the state, in order.
+    kept, each with the offset of the request that made the state, in order. `markers` are those that
+    compaction has left, of workers that tell of consents that end.
     """
 
     partitions: int
@@ -68,6 +81,7 @@ class Recording:
     dead_letters: list[dict[str, bytes]] = field(default_factory=list)
     states: dict[int, dict[bytes, bytes | None]] = field(default_factory=dict)
     salts: dict[bytes, list[tuple[int, bytes]]] = field(default_factory=dict)
+    markers: dict[int, list[Marker]] = field(default_factory=dict)
 
     def keep_state(self, partition: int, key: bytes, value: bytes | None) -> None:
         """Take in one record of consent.state, in log order."""
@@ -78,6 +92,17 @@ class Recording:
         except BrokenValueError:
             return
         self.salts.setdefault(key, []).append((state["request_offset"], state.get("salt") or b""))
+
+    def keep_marker(self, partition: int, value: bytes | None) -> None:
+        """Take in one record of notifier.state, in log order; most are the states of subjects."""
+        try:
+            schema_id, body = unframe(value or b"", tuple(_MARKERS))
+            marker = _MARKERS[schema_id].read(body)
+        except BrokenValueError:
+            return
+        if "reminded_until" in marker:  # not of the first schema
+            one = Marker(marker["written_at"], marker["reminded_until"])
+            self.markers.setdefault(partition, []).append(one)
 
     def salt_at(self, key: bytes, next_offset: int) -> bytes | None:
         """Return the salt in force where requests below `next_offset` were folded.
@@ -98,7 +123,7 @@ def record(bootstrap: str, options: dict[str, Any] | None = None) -> Recording:
 
     `options` are librdkafka's, for clusters that ask for credentials. Raises UnreachableError.
     """
-    topics, ids = Topics(bootstrap, options), schema_ids()
+    topics = Topics(bootstrap, options)
     try:
         partitions = list(topics.starts(EVENT_TOPICS[0]))
         found = Recording(len(partitions))
@@ -118,20 +143,23 @@ def record(bootstrap: str, options: dict[str, Any] | None = None) -> Recording:
             found.requests.setdefault(message.partition() or 0, []).append(request)
         for message in topics.read(STATES, partitions):
             found.keep_state(message.partition() or 0, message.key() or b"", message.value())
-        _outputs(topics, ids, found)
+        for message in topics.read(PROGRESS, partitions):
+            found.keep_marker(message.partition() or 0, message.value())
+        _outputs(topics, found)
     finally:
         topics.close()
     return found
 
 
-def _outputs(topics: Topics, ids: dict[str, int], found: Recording) -> None:
-    notifications = Reader(load_schema("notification"))
+def _outputs(topics: Topics, found: Recording) -> None:
+    notifications = versions("notification")
     for message in topics.read(DELIVERY, list(topics.starts(DELIVERY))):
-        body = unframe(message.value() or b"", (ids["notification"],))[1]
+        schema_id, body = unframe(message.value() or b"", tuple(notifications))
         key = (message.key() or b"").decode()
         place = message.partition() or 0, message.offset() or 0
         value, appended = message.value() or b"", message.timestamp()[1]
-        found.sent.append(Sent(*place, key, notifications.read(body), _headers(message), value, appended))
+        fields = notifications[schema_id].read(body)
+        found.sent.append(Sent(*place, key, fields, _headers(message), value, appended))
     for message in topics.read(DEAD_LETTERS, list(topics.starts(DEAD_LETTERS))):
         headers = _headers(message)
         found.dead_letters += [] if MARK in headers else [headers]

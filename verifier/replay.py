@@ -1,21 +1,20 @@
-"""Decides a recording again with the model and says where the recorded run differs, by position and field
-name, never by value.
+"""Decides the events of a recording again with the model and says where the recorded run differs, by
+position and field name, never by value. Read next: `notices.py`, which judges what is told of consents.
 """
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from verifier.evidence import EVENT_TOPICS
-from verifier.model.pseudonyms import is_pseudonym, pseudonym
+from verifier.evidence import EVENT_TOPICS, REQUESTS
 from verifier.model.rules import Model, Record, Row, fate
+from verifier.names import has_names
 from verifier.recording import Recording
 
 Place = tuple[str, int, int]
 Render = Callable[[dict[str, Any]], str]
-NAMELESS = ("no_key", "too_large", "misrouted")
 COMPARED = ("outcome", "reason", "kind", "event_id", "consent_id", "consent_version", "rule")
 
 
@@ -67,7 +66,7 @@ class Replay:
 
     def run(self, floors: list[Floor] | None = None) -> Outcome:
         """Compare everything; `floors` are the driver's notes of what was acknowledged before what."""
-        for one in self._recording.sent:
+        for one in (one for one in self._recording.sent if not one.is_notice):
             self._sent[one.source, one.value["recipient"]].append(one)
         self._count_letters()
         for number in range(self._recording.partitions):
@@ -105,7 +104,8 @@ class Replay:
             last_decided = batch["decided_at"]
             rows: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
             for row in batch["decisions"]:
-                rows[row["topic"], row["offset"]].append(row)
+                if row["topic"] != REQUESTS:
+                    rows[row["topic"], row["offset"]].append(row)
             for record in self._records(batch, partition, reached, floors, place):
                 found = rows.pop((record.topic, record.offset), [])
                 self._compare(record, model.decide(record, batch["decided_at"]), found, batch)
@@ -160,8 +160,9 @@ class Replay:
         if decisive.outcome == "REJECT":
             self._letters[place] -= 1
         wanted = [] if decisive.reason == "NO_CONSENT" else expected
-        if len(wanted) != len(found) or not self._has_names(
-            record, wanted, found, batch["consent_next_offset"]
+        folded = batch["consent_next_offset"]
+        if len(wanted) != len(found) or not has_names(
+            self._recording, record.key or b"", wanted, found, folded
         ):
             self._differ(
                 place, f"model {_short(wanted)}, run {[row['outcome'] for row in found]}, other holders"
@@ -175,27 +176,6 @@ class Replay:
         for row in expected:
             if row.notification:
                 self._compare_sent(place, row.notification, batch)
-
-    def _has_names(self, record: Record, wanted: list[Row], found: list[dict[str, Any]], folded: int) -> bool:
-        """Tell whether the pseudonyms of all rows are made of the record's names with the salt of then.
-
-        Where the state of then is not kept any more, only the names' form can be checked.
-        """
-        if found and "subject" not in found[0]:  # of the first schema, which had names
-            return [row["holder"] for row in found] == [row.holder for row in wanted]
-        key = record.key or b""
-        salt = self._recording.salt_at(key, folded)
-        shown = [(row["holder"], row.get("subject")) for row in found]
-        due = [
-            (
-                row.holder and pseudonym(salt or b"", "u", row.holder),
-                None if row.rule in NAMELESS else pseudonym(salt or b"", "s", key.decode("utf-8", "replace")),
-            )
-            for row in wanted
-        ]
-        if salt is None:
-            return list(map(_forms, shown)) == list(map(_forms, due))
-        return shown == due
 
     def _compare_sent(self, place: Place, wanted: dict[str, Any], batch: dict[str, Any]) -> None:
         sent = self._sent.pop((place, wanted["recipient"]), [])
@@ -214,10 +194,6 @@ class Replay:
                 self._differ(place, f"header {name} differs")
         if self._render and self._words and self._render(one.value) != self._words(wanted):
             self._differ(place, f"text of {wanted['kind']} in {wanted['locale']} differs")
-
-
-def _forms(names: Iterable[str | None]) -> tuple[object, ...]:
-    return tuple("pseudonym" if name is not None and is_pseudonym(name) else name for name in names)
 
 
 def _short(rows: list[Row]) -> str:

@@ -173,21 +173,21 @@ def read_batches(
 
 
 def _collect_told(topics: Topics, evidence: Evidence, ids: dict[str, int]) -> None:
-    reader = avro.Reader(avro.load_schema("notification"))
+    readers = avro.versions("notification")
     for message in topics.read(DELIVERY, list(topics.starts(DELIVERY))):
         position = _position(message)
         try:
-            schema_id, body = avro.unframe(message.value() or b"", (ids["notification"], ids["recall"]))
+            schema_id, body = avro.unframe(message.value() or b"", (*readers, ids["recall"]))
             if schema_id == ids["recall"]:
                 continue
-            value = reader.read(body)
+            value = readers[schema_id].read(body)
         except avro.BrokenValueError:
             evidence.unreadable.append(position)
             continue
         key = (message.key() or b"").decode("utf-8", "replace")
         source = _source(_headers(message).get("notifier.source"))
-        one = Told(position, key, value["notification_id"], value["recipient"], value["kind"], source)
-        evidence.told.append(one)
+        names = value["notification_id"], value["recipient"], value["kind"]
+        evidence.told.append(Told(position, key, *names, source, value["decided_at"]))
 
 
 def _position(message: Message) -> Position:

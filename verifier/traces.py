@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from verifier.invariants import Invariant
+from verifier.invariant import Invariant
 from verifier.recording import Recording
 
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: \d+)?", re.ASCII)

@@ -52,7 +52,8 @@ class Watch:
 
     Args:
         partitions: of consent.requests.
-        subject_of: gives the key of the event at a source position, None if it cannot be had.
+        subject_of: gives the key of the event, or of the consent request, at a source position, None if it
+            cannot be had.
         since_ms: what ended before is known, but its silence was not watched.
     """
 

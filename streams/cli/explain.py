@@ -13,7 +13,7 @@ from streams.ops import explain as ops
 from streams.ops.decision_index import index_of
 from streams.ops.history import Span, of_span, of_subject
 from streams.settings import Settings
-from streams.wire.topics import EVENT_TOPICS
+from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
 
 _UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -51,7 +51,9 @@ def explain(
     """Say why somebody was told of an event, or why not: one event, those of a subject, or of a span of time.
 
     Events of subjects without consent are never opened, so their id is not known: ask for them by position
-    or by subject, or by id where the producer set `ce_id`. Exit code 1 if nothing is known of the event.
+    or by subject, or by id where the producer set `ce_id`. A notice that a consent is about to end has the id
+    CONSENT_ID/VERSION/P30D (P7D, P1D), or ask by subject, or by position of the consent request. Exit code 1
+    if nothing is known of the event.
     """
     if (asked is not None) + (subject is not None) > 1:
         raise typer.BadParameter("give an event, or --subject, not both.")
@@ -60,9 +62,10 @@ def explain(
     if asked is None and subject is None and not (since or until):
         raise typer.BadParameter("give an event id, a position, --subject, or --since.")
     position = ops.parse_position(asked or "")
-    if position is not None and position.topic not in EVENT_TOPICS:
+    if position is not None and position.topic not in (*EVENT_TOPICS, CONSENT_REQUESTS):
         raise typer.BadParameter(
-            f"{position.topic} is not an event topic; there are {', '.join(EVENT_TOPICS)}."
+            f"{position.topic} is not an event topic; there are {', '.join(EVENT_TOPICS)}, and "
+            f"{CONSENT_REQUESTS}."
         )
     settings = settings_of(kafka)
     progress = ProgressLine("reading decisions")

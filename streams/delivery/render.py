@@ -11,6 +11,8 @@ from importlib.resources import files
 
 from streams.core.codes import DeclineReason, Kind, Severity, ShipmentStatus, TransactionStatus
 from streams.core.decision import Notification
+from streams.core.expiry import TEMPLATE_KEY
+from streams.core.lifecycle import DAY_MS
 from streams.delivery.place import Place, country, day, moment, money, place_of
 from streams.delivery.text import clean, cut
 
@@ -46,6 +48,8 @@ def render(notification: Notification) -> str:
             sentences = _shipping(notification, place, words)
         case Kind.SECURITY:
             sentences = [_security(notification, words)]
+        case Kind.SERVICE if notification.template_key == TEMPLATE_KEY:
+            sentences = _consent_expires(notification, words)
         case _:
             sentences = [words["service"]]
     body = " ".join(map(_single_stop, sentences))
@@ -121,6 +125,13 @@ def _security(told: Notification, words: Mapping[str, str]) -> str:
     is_urgent = told.severity in (Severity.HIGH, Severity.CRITICAL)
     key = "security" + (".alert" if alert else "") + (".urgent" if is_urgent else "")
     return words[key].format(alert=alert)
+
+
+def _consent_expires(told: Notification, words: Mapping[str, str]) -> list[str]:
+    label = clean(told.subject_label)
+    days = max(1, -((told.decided_at - told.not_after) // DAY_MS))
+    key = TEMPLATE_KEY + (".label" if label else "") + (".one" if days == 1 else "")
+    return [words[key].format(label=label, days=days), words[f"{TEMPLATE_KEY}.after"]]
 
 
 def _symbol(codes: type[DeclineReason | ShipmentStatus], value: int | None) -> str | None:

@@ -45,6 +45,9 @@ class Observer(Protocol):
     def masked(self, field: str, n: int) -> None:
         """Numbers were masked in this field of so many notifications."""
 
+    def notices(self, n: int) -> None:
+        """So many people were told that a consent is about to end."""
+
     def dead_letter_ratio(self, ratio: float) -> None:
         """This share of the breaker's window went to dead letters, 0 to 1."""
 

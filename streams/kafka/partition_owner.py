@@ -13,8 +13,7 @@ from time import monotonic
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.core.codes import ConsentOutcome, RefusalReason
-from streams.errors import NotifierError, OutcomeUnknownError, StandstillError, TornTransactionError
+from streams.errors import NotifierError, OutcomeUnknownError, TornTransactionError
 from streams.failpoints import reach
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
@@ -23,18 +22,21 @@ from streams.kafka.positions import (
     StartPositions,
     goes_beyond,
     marked_positions,
+    not_done,
     start_positions,
 )
+from streams.kafka.reminders import Reminders, Told
 from streams.kafka.restorer import Restorer
 from streams.kafka.result_writes import ResultWriter
-from streams.kafka.telling import tell_merged
+from streams.kafka.telling import tell_fold, tell_merged
 from streams.kafka.transactions import TransactionalProducer
 from streams.kafka.worker_connections import Connections
 from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
 from streams.kernel.batch_result import BatchResult
-from streams.kernel.fold_batch import FoldResult, fold_batches
+from streams.kernel.fold_batch import fold_batches
 from streams.kernel.path import Setup
 from streams.kernel.record_batch import RecordBatch
+from streams.wire.codec import PositionMarker
 from streams.wire.topics import (
     CONSENT_REQUESTS,
     CONSENT_RESULTS,
@@ -92,6 +94,7 @@ class PartitionOwner:
         self._chain_head = ""
         self._counted_lost: dict[str, int] = {}
         self._put_off_tick()
+        self._reminders = Reminders(settings.reminder_interval_s)
         self.is_restored = False
         self._restorer = Restorer(shared, partition)
 
@@ -142,6 +145,7 @@ class PartitionOwner:
         self._positions = start.positions
         self.is_restored = True
         self._chain_head = marker.chain_head if marker is not None else ""
+        self._reminders.begin_anew(None if marker is None else marker.reminded_until, self._shared.clock())
         if goes_beyond(start.positions, committed, self._together):
             self._tick_due_s = asyncio.get_running_loop().time()
         gc.freeze()  # what was restored stays: no collection has to walk it
@@ -180,21 +184,7 @@ class PartitionOwner:
         Raises:
             StandstillError: records between the position and a batch were never seen.
         """
-        rest = []
-        reached = dict(self._positions)
-        for batch in batches:
-            position = reached[batch.topic]
-            if batch.next_offset <= position:
-                continue
-            if batch.position > position:
-                where = f"{batch.topic}-{batch.partition}"
-                raise StandstillError(
-                    f"{where}: records from offset {position} to {batch.position} were skipped; "
-                    "this worker starts anew, and reads them if they are still there"
-                )
-            rest.append(batch.since(position))
-            reached[batch.topic] = batch.next_offset
-        return rest
+        return not_done(batches, self._positions)
 
     async def fold(self, batches: Sequence[RecordBatch]) -> None:
         """Fold consent requests and commit them with their position, in a transaction whatever the guarantee.
@@ -209,7 +199,7 @@ class PartitionOwner:
         result = fold_batches(waiting, self._store, shared.partitions, shared.policy, shared.secrets)
         await reach("fold")
         positions = self._positions | {CONSENT_REQUESTS: result.next_offset}
-        marker = self._writer.marker(positions, self._chain_head, self._shared.clock())
+        marker = self._marker(positions, self._chain_head, self._shared.clock())
         writes, encoded = self._writer.folds(result, self._store)
         states = self._writer.states(None, self._store, marker)
         started = monotonic()
@@ -217,10 +207,11 @@ class PartitionOwner:
         ends = await self._transact([writes, states], moved, started)
         self._store.merge_consents(encoded, result.forgotten, ends.get((CONSENT_STATE, self.partition), 0))
         self._store.merge_answers(result.seen, ends.get((CONSENT_RESULTS, self.partition), 0))
+        self._reminders.changed(result.changes)
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._positions = positions
         self._put_off_tick()
-        self._tell_fold(result)
+        tell_fold(self.observer, result)
 
     def is_tick_due(self) -> bool:
         """Tell whether no consent request has come for as long as the settings say."""
@@ -234,12 +225,56 @@ class PartitionOwner:
         Raises:
             FencedError, OutcomeUnknownError: see `TransactionalProducer.transact`.
         """
-        marker = self._writer.marker(self._positions, self._chain_head, self._shared.clock())
+        marker = self._marker(self._positions, self._chain_head, self._shared.clock())
         writes = [self._writer.tick(), self._writer.states(None, self._store, marker)]
         ends = await self._transact(writes, self._committed_together(), monotonic())
         self._store.merge_consents({}, (), ends[CONSENT_STATE, self.partition])
         self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
         self._put_off_tick()
+
+    def is_reminder_due(self) -> bool:
+        """Tell whether consents are to be looked at, for notices that they are about to end."""
+        return self._reminders.is_due()
+
+    async def look(self) -> bool:
+        """Look at some consents, for a few milliseconds; tell whether none is left."""
+        async with self._shared.turn:
+            is_done = self._reminders.look(self._store, self._shared.clock())
+            await asyncio.sleep(0)
+        return is_done
+
+    async def decide_notices(self) -> Told:
+        """Decide the notices that are owed, after `look` left no consent and behind a barrier."""
+        shared = self._shared
+        return await self._reminders.tell(
+            shared.settings.app_id, self.partition, self.request_offset, shared.policy.version
+        )
+
+    async def commit_notices(self, told: Told, write_within_s: float) -> None:
+        """Commit notices in a transaction, whatever the guarantee.
+
+        Without any nothing is written, and the mark moves on with the next marker.
+
+        Raises:
+            FencedError, OutcomeUnknownError: see `TransactionalProducer.transact`.
+        """
+        result, until = told
+        if result.rows:
+            outputs, head = self._writer.outputs(result, self._chain_head if self._is_chained else None)
+            marker = self._marker(self._positions, head, self._shared.clock(), until)
+            writes = [outputs, self._writer.states(None, self._store, marker)]
+            ends = await self._transact(writes, self._committed_together(), monotonic(), write_within_s)
+            self._store.merge_states({}, marker, ends[NOTIFIER_STATE, self.partition])
+            self._chain_head = head
+            self.observer.notices(len(result.rows))
+        self._reminders.reached(until)
+
+    def _marker(
+        self, positions: Mapping[str, int], head: str, now_ms: int, until: int | None = None
+    ) -> PositionMarker:
+        """Return the marker of a transaction; all that was due up to `until` is told by then, if given."""
+        reminded_until = self._reminders.reminded_until if until is None else until
+        return self._writer.marker(positions, head, now_ms, reminded_until)
 
     def _committed_together(self) -> dict[str, int]:
         """Return the positions that are committed in the transaction of the marker."""
@@ -277,7 +312,7 @@ class PartitionOwner:
         moved = {item.topic: item.next_offset for item in result.inputs}
         positions = self._positions | moved
         outputs, head = self._writer.outputs(result, self._chain_head if self._is_chained else None)
-        marker = self._writer.marker(positions, head, result.decided_at)
+        marker = self._marker(positions, head, result.decided_at)
         states = self._writer.states(result, self._store, marker)
         started = monotonic()
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
@@ -299,11 +334,17 @@ class PartitionOwner:
             self.observer.dead_letter_ratio(breaker.ratio)
 
     async def _transact(
-        self, writes: Sequence[WriteSet], moved: dict[str, int], started: float
+        self,
+        writes: Sequence[WriteSet],
+        moved: dict[str, int],
+        started: float,
+        write_within_s: float | None = None,
     ) -> dict[tuple[str, int], int]:
         offsets = {TopicPartition(topic, self.partition): offset for topic, offset in moved.items()}
         try:
-            ends = await self._producer.transact(writes, offsets, self._shared.settings.app_id)
+            ends = await self._producer.transact(
+                writes, offsets, self._shared.settings.app_id, write_within_s
+            )
         except NotifierError:
             self.observer.transaction("unknown", monotonic() - started)
             raise
@@ -367,10 +408,3 @@ class PartitionOwner:
                     "retention is shorter than the time that no worker ran",
                     topic, self.partition, count, position,
                 )  # fmt: skip
-
-    def _tell_fold(self, result: FoldResult) -> None:
-        for _, answer in result.answers:
-            reason = None if answer.reason is None else RefusalReason(answer.reason).name
-            self.observer.fold(ConsentOutcome(answer.outcome).name, reason, 1)
-        for letter in result.dead_letters:
-            self.observer.dead_letter(letter.reason.name, 1)

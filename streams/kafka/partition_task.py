@@ -18,7 +18,7 @@ from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.pace import Moment, Patience, Question, WriteLimit
 from streams.kafka.partition_owner import INPUTS, PartitionOwner
-from streams.kernel.record_batch import RecordBatch
+from streams.kernel.record_batch import RecordBatch, halves
 from streams.wire.topics import CONSENT_REQUESTS, EVENT_TOPICS
 
 log = logging.getLogger(__name__)
@@ -171,11 +171,14 @@ class PartitionTask:
                 await self._step()
             elif self._requests:
                 await self._fold_arrived()
-            else:
+            elif not self._owner.is_reminder_due():
                 await self._until_woken(LOOK_S if rest_s is None else rest_s)
                 if not await self._owner.is_whole():
                     await self._acquire()
                     self._is_retrying = False
+                continue  # what has come goes first
+            if self._owner.is_reminder_due() and not self._is_closing:
+                await self._look()
 
     async def _tick(self) -> None:
         """Have compaction go on; what Kafka does not take is tried again the next time round."""
@@ -185,6 +188,32 @@ class PartitionTask:
             await self._wait_after(error, Patience(self._owner.partition))
             await self._acquire()
         self._is_retrying = False
+
+    async def _look(self) -> None:
+        """Look for notices that are owed of the end of consents, some consents each time round.
+
+        After the last they are told, behind a barrier that was asked for after their time was taken.
+        """
+        if not await self._owner.look():
+            return
+        try:
+            self._forget_question()
+            await self._remind()
+        except OutcomeUnknownError as error:
+            if isinstance(error, LateWriteError):
+                self._limit.missed()
+            await self._wait_after(error, Patience(self._owner.partition))
+            await self._acquire()
+        self._is_retrying = False
+
+    async def _remind(self) -> None:
+        await self._barrier()
+        awake = Moment.now()
+        told = await self._owner.decide_notices()
+        if awake.has_slept():  # consents may have been withdrawn meanwhile
+            await self._barrier()
+            told = await self._owner.decide_notices()
+        await self._owner.commit_notices(told, self._limit.seconds)
 
     def _rest_s(self) -> float | None:
         """Return how long events wait for more of them; None if there are none."""
@@ -351,16 +380,7 @@ class PartitionTask:
 
     def _first_half(self, batches: list[RecordBatch]) -> list[RecordBatch]:
         """Return the first half of the records, at least one, and put the rest back to the queues' heads."""
-        room = max(1, sum(map(len, batches)) // 2)
-        kept: list[RecordBatch] = []
-        rest: list[RecordBatch] = []
-        for batch in batches:
-            head, tail = batch.split(room) if room > 0 else (None, batch)
-            if head is not None:
-                kept.append(head)
-                room -= len(head)
-            if tail is not None:
-                rest.append(tail)
+        kept, rest = halves(batches)
         self._put_back(rest)
         return kept
 

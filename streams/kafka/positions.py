@@ -12,10 +12,11 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup, CoordinationType
 
-from streams.errors import TopicError
+from streams.errors import StandstillError, TopicError
 from streams.kafka.connection import client_options
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.offset_fetch import OffsetFetchRequest7, committed_offsets
+from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
 from streams.wire.codec import PositionMarker
 
@@ -82,6 +83,29 @@ def marked_positions(marker: PositionMarker | None) -> dict[str, int]:
 def goes_beyond(positions: Mapping[str, int], others: Mapping[str, int], topics: Sequence[str]) -> bool:
     """Tell whether one of these topics is further in `positions`; a topic that is absent is at 0."""
     return any(positions.get(topic, 0) > others.get(topic, 0) for topic in topics)
+
+
+def not_done(batches: Sequence[RecordBatch], positions: Mapping[str, int]) -> list[RecordBatch]:
+    """Return what of `batches` lies at or after these positions.
+
+    Raises:
+        StandstillError: records between the position and a batch were never seen.
+    """
+    rest = []
+    reached = dict(positions)
+    for batch in batches:
+        position = reached[batch.topic]
+        if batch.next_offset <= position:
+            continue
+        if batch.position > position:
+            where = f"{batch.topic}-{batch.partition}"
+            raise StandstillError(
+                f"{where}: records from offset {position} to {batch.position} were skipped; "
+                "this worker starts anew, and reads them if they are still there"
+            )
+        rest.append(batch.since(position))
+        reached[batch.topic] = batch.next_offset
+    return rest
 
 
 def start_positions(

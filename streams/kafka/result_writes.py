@@ -145,13 +145,17 @@ class ResultWriter:
         writes.add(CONSENT_STATE, self._partition, TICK_KEY, None)
         return writes
 
-    def marker(self, positions: Mapping[str, int], chain_head: str, now_ms: int) -> PositionMarker:
+    def marker(
+        self, positions: Mapping[str, int], chain_head: str, now_ms: int, reminded_until: int | None
+    ) -> PositionMarker:
         """Return the marker for these next offsets."""
         topics = self._cluster.topics
         places = tuple(
             TopicPosition(topic, topics[topic].topic_id, offset) for topic, offset in positions.items()
         )
-        return PositionMarker(self._cluster.cluster_id, self._partition, places, chain_head, now_ms)
+        return PositionMarker(
+            self._cluster.cluster_id, self._partition, places, chain_head, now_ms, reminded_until
+        )
 
     def _chunks(self, key: bytes, before: SubjectState, after: SubjectState, writes: WriteSet) -> None:
         for suffix, first_entry, entries in chunks(before, after):

@@ -6,9 +6,10 @@ May import kernel and core. Read next: `observer.py`.
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from streams.core.codes import Fate, Reason
+from streams.core.codes import ConsentOutcome, Fate, Reason, RefusalReason
 from streams.kafka.observer import Observer
 from streams.kernel.batch_result import BatchResult, Counts
+from streams.kernel.fold_batch import FoldResult
 from streams.kernel.record_batch import RecordBatch
 
 
@@ -44,6 +45,15 @@ def tell_merged(
             observer.misrouted(1)
     for field, count in result.masked.items():
         observer.masked(field, count)
+
+
+def tell_fold(observer: Observer, result: FoldResult) -> None:
+    """Tell what a merged fold did. Never raises."""
+    for _, answer in result.answers:
+        reason = None if answer.reason is None else RefusalReason(answer.reason).name
+        observer.fold(ConsentOutcome(answer.outcome).name, reason, 1)
+    for letter in result.dead_letters:
+        observer.dead_letter(letter.reason.name, 1)
 
 
 def _by_name(counts: Counts) -> Counter[tuple[str, str | None]]:

@@ -125,3 +125,18 @@ class RecordBatch:
             position,
             next_offset,
         )
+
+
+def halves(batches: Sequence[RecordBatch]) -> tuple[list[RecordBatch], list[RecordBatch]]:
+    """Return the first half of the records, at least one, and the rest."""
+    room = max(1, sum(map(len, batches)) // 2)
+    kept: list[RecordBatch] = []
+    rest: list[RecordBatch] = []
+    for batch in batches:
+        head, tail = batch.split(room) if room > 0 else (None, batch)
+        if head is not None:
+            kept.append(head)
+            room -= len(head)
+        if tail is not None:
+            rest.append(tail)
+    return kept, rest

@@ -4,10 +4,14 @@ its plain implementation.
 `compiled/subjects.py` is the packed one, for the compiled path. May import core. Read next: `interpret.py`.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from streams.core.expiry import Range
 from streams.core.subject_state import EMPTY_STATE, SubjectState
 from streams.kernel.record_batch import RecordBatch
+
+KEYS_A_SLICE = 1_000
 
 
 class Subjects(Protocol):
@@ -18,6 +22,13 @@ class Subjects(Protocol):
 
     def consent(self, key: bytes) -> bytes | None:
         """Return a subject's consent state, None without any."""
+
+    def slices(self, ends: Sequence[Range]) -> Iterator[Sequence[bytes]]:
+        """Yield subjects, some at a time, among them all of which a consent ends in one of these ranges.
+
+        None of them takes longer than a few milliseconds. Subjects that come between two slices may be left
+        out, and what was yielded may have gone.
+        """
 
     def put_consent(self, key: bytes, value: bytes | None) -> None:
         """Store a subject's consent state; None deletes it, with all that is remembered of the subject."""
@@ -48,6 +59,13 @@ class PlainSubjects:
     def consent(self, key: bytes) -> bytes | None:
         """See `Subjects.consent`."""
         return self._consents.get(key)
+
+    def slices(self, ends: Sequence[Range]) -> Iterator[Sequence[bytes]]:
+        """See `Subjects.slices`; when consents end is not known here, so these are all."""
+        del ends
+        keys = list(self._consents)
+        for start in range(0, len(keys), KEYS_A_SLICE):
+            yield keys[start : start + KEYS_A_SLICE]
 
     def put_consent(self, key: bytes, value: bytes | None) -> None:
         """See `Subjects.put_consent`."""

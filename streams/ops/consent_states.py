@@ -42,6 +42,31 @@ async def consent_values(
     return found
 
 
+async def behind(
+    settings: Settings, partition: int, pseudonyms: Collection[str], progress: Progress | None = None
+) -> dict[str, bytes]:
+    """Return, by subject, the stored consent states of the subjects that these pseudonyms stand for.
+
+    Every state of the partition number is read.
+
+    Raises:
+        TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
+    """
+    found: dict[str, bytes] = {}
+    async with open_reader(settings, [CONSENT_STATE], [partition]) as reader:
+        async for record in reader.rest(progress):
+            subject = (record.key or b"").decode("utf-8", "replace")
+            found.pop(subject, None)
+            state = None if record.value is None else decode_consent_state(record.value)
+            if (
+                state is not None
+                and record.value is not None
+                and subject_pseudonym(state.salt, subject) in pseudonyms
+            ):
+                found[subject] = record.value
+    return found
+
+
 def names_of(state: ConsentState) -> dict[str, str]:
     """Return subject and holders by their pseudonyms. Never raises."""
     users = {user_pseudonym(state.salt, one.user_id): one.user_id for one in state.holders}

@@ -12,15 +12,16 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from streams.core.codes import Fate, Kind, Reason
+from streams.core.expiry import RULE, days_of
 from streams.errors import ConfigurationError
 from streams.kafka.admin import describe
-from streams.ops.consent_states import all_names, consent_values
+from streams.ops.consent_states import all_names, behind, consent_values
 from streams.ops.decision_index import DecisionIndex
 from streams.ops.receipts import instant
 from streams.ops.topic_reader import Progress, open_reader
 from streams.settings import Settings
 from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
-from streams.wire.topics import CONSENT_STATE, DECISIONS, EVENT_TOPICS
+from streams.wire.topics import CONSENT_REQUESTS, CONSENT_STATE, DECISIONS, EVENT_TOPICS
 
 ID_HEADER = "ce_id"
 
@@ -102,6 +103,7 @@ async def explain(
 ) -> list[Explanation]:
     """Return what became of each record with that event id, or of the record at TOPIC/PARTITION/OFFSET.
 
+    Of a consent request: the notices that the consent which it made is about to end, each by itself.
     Reads the decision log from its start, or where `index`, which has caught up, says; for an id that it does
     not name, the events' `ce_id` headers too.
 
@@ -110,6 +112,8 @@ async def explain(
         TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
     """
     position = parse_position(asked)
+    if position is not None and position.topic == CONSENT_REQUESTS:
+        return await _named(settings, await _notices(settings, position, progress), index)
     if position is not None:
         return await _named(settings, [await _explain_position(settings, position, progress, index)], index)
     found = await _rows_of(settings, asked, progress, index)
@@ -146,6 +150,9 @@ async def _named(
     settings: Settings, found: list[Explanation], index: DecisionIndex | None
 ) -> list[Explanation]:
     """Add the names behind the pseudonyms, as far as events and consents are still kept."""
+    notices = [one for one in found if is_notice(one)]
+    if notices:
+        return [await _with_names_behind(settings, one) if one in notices else one for one in found]
     places = [one.position for one in found if one.rows and one.position is not None]
     subjects = set()
     for topic, partition in sorted({place[:2] for place in places}):
@@ -158,6 +165,13 @@ async def _named(
         return found
     names = all_names(await _consents(settings, subjects - {""}, index))
     return [one._replace(names=names) for one in found]
+
+
+async def _with_names_behind(settings: Settings, notice: Explanation) -> Explanation:
+    """Add names to a notice: the request behind it may be long deleted, and no event is."""
+    at, pseudonyms = notice.position, {row.subject for row in notice.rows if row.subject is not None}
+    assert at is not None
+    return notice._replace(names=all_names(await behind(settings, at.partition, pseudonyms)))
 
 
 async def _consents(settings: Settings, subjects: set[str], index: DecisionIndex | None) -> dict[str, bytes]:
@@ -196,6 +210,21 @@ async def _explain_position(
     return await _undecided(settings, at, decided_before)
 
 
+async def _notices(settings: Settings, at: Position, progress: Progress | None) -> list[Explanation]:
+    found = []
+    async with open_reader(settings, [DECISIONS], [await _checked(settings, at)]) as reader:
+        async for record in reader.rest(progress):
+            batch = decode_decision_batch(record.value or b"")
+            rows = tuple(row for row in batch.decisions if (row.topic, row.offset) == (at.topic, at.offset))
+            if rows:
+                found.append(of_rows(rows, at, batch.decided_at))
+    sentence = (
+        "Nobody was told that the consent of this request is about to end: the time for that (30, 7 and 1 "
+        "days before) has not come or is over, or another request changed the consent before"
+    )
+    return found or [Explanation("unknown", at, sentence)]
+
+
 async def _checked(settings: Settings, at: Position) -> int:
     info = await describe(settings)
     topic = info.topics.get(at.topic)
@@ -229,8 +258,15 @@ def of_rows(rows: tuple[DecisionRow, ...], at: Position, decided_at: int) -> Exp
     """Return the explanation that the rows of one record, at least one, give. Never raises."""
     fate = min(row.outcome for row in rows)
     outcome, sentence = _OUTCOMES.get(fate, ("unknown", "It was decided by a newer version of the notifier"))
+    if all(row.rule == RULE for row in rows):
+        sentence = "Somebody was told that a consent is about to end"
     event_id = next((row.event_id for row in rows if row.event_id), None)
     return Explanation(outcome, at, sentence, event_id, decided_at, rows)
+
+
+def is_notice(explanation: Explanation) -> bool:
+    """Tell whether this is about a notice that a consent is about to end. Never raises."""
+    return any(row.rule == RULE for row in explanation.rows)
 
 
 async def _undecided(settings: Settings, at: Position, decided_before: int) -> Explanation:
@@ -290,7 +326,8 @@ def _row_words(row: DecisionRow, names: Mapping[str, str]) -> str:
     kind = f" {_name(Kind, row.kind)}" if row.kind is not None else ""
     match row.outcome:
         case Fate.NOTIFY:
-            what = f"told{kind}, notification {row.notification_id}"
+            when = _before_the_end(row)
+            what = f"told{kind}{when and f' {when}'}, notification {row.notification_id}"
         case Fate.DUPLICATE:
             what = f"not told{kind} again: the same was told before"
         case _:
@@ -308,13 +345,19 @@ def _row_json(row: DecisionRow, names: Mapping[str, str]) -> dict[str, Any]:
         "pseudonym": row.holder,
         "outcome": _name(Fate, row.outcome),
         "reason": _name(Reason, row.reason),
-        "meaning": MEANINGS.get(reason) if reason else None,
+        "meaning": MEANINGS.get(reason) if reason else _before_the_end(row) or None,
         "rule": row.rule,
         "kind": _name(Kind, row.kind),
         "consent_id": row.consent_id,
         "consent_version": row.consent_version,
         "notification_id": row.notification_id,
     }
+
+
+def _before_the_end(row: DecisionRow) -> str:
+    """Return for a notice how long before the end of the consent it came due, empty for other decisions."""
+    days = days_of(row.event_id) if row.rule == RULE and row.event_id is not None else None
+    return f"{days} day{'s' if days > 1 else ''} before the consent ends" if days else ""
 
 
 def _reason(row: DecisionRow) -> Reason | None:

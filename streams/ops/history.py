@@ -1,19 +1,21 @@
 """What became of the events of a subject, or of all events of a span of time.
 
 The same answers as of one event, for many: also of events that were never opened, which are found by the key
-of their record. Imports `explain`, `topic_reader`, wire and core. Read next: `streams/cli/explain.py`.
+of their record, and of notices that a consent is about to end, which have no event. Imports `explain`,
+`topic_reader`, wire and core. Read next: `streams/cli/explain.py`.
 """
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from streams.core.codes import Reason
+from streams.core.pseudonyms import subject_pseudonym
 from streams.kafka.admin import require_topics
 from streams.ops.consent_states import all_names, consent_values
-from streams.ops.explain import MEANINGS, Explanation, Position, in_batch, of_rows
+from streams.ops.explain import MEANINGS, Explanation, Position, in_batch, is_notice, of_rows
 from streams.ops.topic_reader import Progress, open_reader
 from streams.settings import Settings
-from streams.wire.codec import DecisionBatch, DecisionRow, decode_decision_batch
+from streams.wire.codec import DecisionBatch, DecisionRow, decode_consent_state, decode_decision_batch
 from streams.wire.partition import partition_of
 from streams.wire.topics import DECISIONS, EVENT_TOPICS
 
@@ -31,7 +33,8 @@ class Span(NamedTuple):
 async def of_subject(
     settings: Settings, subject: str, span: Span, limit: int, progress: Progress | None = None
 ) -> list[Explanation]:
-    """Return what became of each of the last `limit` events of a subject that were appended in a span.
+    """Return what became of each of the last `limit` events of a subject that were appended in a span, and
+    the notices of its consents' end that were decided in it.
 
     Raises:
         TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
@@ -46,9 +49,18 @@ async def of_subject(
             if record.key == key and span.since_ms <= record.timestamp_ms <= span.until_ms:
                 asked[Position(*record[:3])] = record.timestamp_ms
     newest = sorted(asked, key=lambda one: asked[one])[-limit:]
-    found = await _decided(settings, partition, newest, progress)
-    names = all_names(await consent_values(settings, [subject]))
-    return [found[at]._replace(names=names) for at in newest]
+    values = await consent_values(settings, [subject])
+    found, notices = await _decided(settings, partition, newest, _pseudonym(values.get(subject)), progress)
+    names = all_names(values)
+    dated = [(asked[at], found[at]) for at in newest]
+    dated += [(at, one) for one in notices if span.since_ms <= (at := one.decided_at or 0) <= span.until_ms]
+    return [one._replace(names=names) for _, one in sorted(dated, key=lambda each: each[0])][-limit:]
+
+
+def _pseudonym(value: bytes | None) -> str | None:
+    """Return what a subject is called in decisions, None where its consents are not kept any more."""
+    state = None if value is None else decode_consent_state(value)
+    return None if state is None else subject_pseudonym(state.salt, state.subject)
 
 
 async def of_span(
@@ -74,9 +86,14 @@ async def of_span(
 
 
 async def _decided(
-    settings: Settings, partition: int, asked: list[Position], progress: Progress | None
-) -> dict[Position, Explanation]:
-    """Find the decision of every position; the log of decisions holds each once."""
+    settings: Settings,
+    partition: int,
+    asked: list[Position],
+    pseudonym: str | None,
+    progress: Progress | None,
+) -> tuple[dict[Position, Explanation], list[Explanation]]:
+    """Find the decision of every position, and the notices of a subject; the log holds each once."""
+    notices: list[Explanation] = []
     left = {(at.topic, at.offset): at for at in asked}
     found: dict[Position, Explanation] = {}
     reached = dict.fromkeys(EVENT_TOPICS, 0)
@@ -93,22 +110,28 @@ async def _decided(
                 for place in within:
                     at = left.pop(place)
                     found[at] = in_batch(batch, at)
-            if not left:
-                break
+            if pseudonym is not None:
+                notices += filter(is_notice, _of_rows(batch, pseudonym))
     for at in left.values():
         is_past = at.offset < reached[at.topic]
         found[at] = (
             Explanation("unknown", at, FORGOTTEN) if is_past else Explanation("undecided", at, UNDECIDED)
         )
-    return found
+    return found, notices
+
+
+def _of_rows(batch: DecisionBatch, pseudonym: str | None = None) -> Iterator[Explanation]:
+    """Return what became of each record that has decisions, those of one subject only if it is given."""
+    by_place: dict[tuple[str, int], list[DecisionRow]] = {}
+    for row in batch.decisions:
+        if pseudonym is None or row.subject == pseudonym:
+            by_place.setdefault((row.topic, row.offset), []).append(row)
+    for (topic, offset), rows in by_place.items():
+        yield of_rows(tuple(rows), Position(topic, batch.partition, offset), batch.decided_at)
 
 
 def _of_batch(batch: DecisionBatch) -> Iterator[Explanation]:
-    by_place: dict[tuple[str, int], list[DecisionRow]] = {}
-    for row in batch.decisions:
-        by_place.setdefault((row.topic, row.offset), []).append(row)
-    for (topic, offset), rows in by_place.items():
-        yield of_rows(tuple(rows), Position(topic, batch.partition, offset), batch.decided_at)
+    yield from _of_rows(batch)
     for run in batch.no_consent_runs:
         at = Position(run.topic, batch.partition, run.first_offset)
         many = f"{run.records} records up to offset {run.last_offset}" if run.records > 1 else "This record"

@@ -53,7 +53,7 @@ TABLE: tuple[MetricSpec, ...] = (
         "notifier_decisions_total",
         "counter",
         ("outcome", "reason"),
-        "Decisions, one per holder asked; a record of two holders counts twice.",
+        "Decisions, one per holder asked; a record of two holders counts twice, a notice once.",
     ),
     MetricSpec(
         "notifier_notifications_total", "counter", ("kind",), "Notifications appended to messenger-delivery."
@@ -298,6 +298,11 @@ class Metrics:
         self._counters["notifier_masked_texts_total"].labels(field if field in FREE_TEXTS else "UNKNOWN").inc(
             n
         )
+
+    def notices(self, n: int) -> None:
+        """Count notices of a consent's end: decisions without a record, each with its notification."""
+        self._counters["notifier_decisions_total"].labels(Fate.NOTIFY.name, NO_REASON).inc(n)
+        self._counters["notifier_notifications_total"].labels(Kind.SERVICE.name).inc(n)
 
     def lost(self, topic: str, n: int) -> None:
         """Count offsets that were deleted unread."""

@@ -6,7 +6,7 @@ Imports `rerun`, kafka and wire. Read next: `streams/cli/replay.py`.
 import hashlib
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from streams.errors import CheckFailedError
@@ -15,14 +15,14 @@ from streams.kafka.policy_settings import policy_of
 from streams.kafka.publish import Publisher
 from streams.kernel.batch_result import Output
 from streams.ops.consent_states import consent_values
-from streams.ops.explain import parse_position
+from streams.ops.explain import ID_HEADER, parse_position
 from streams.ops.history import Span
-from streams.ops.rerun import Rerun, partitions_of, rerun
+from streams.ops.rerun import Rerun, notice_rows, partitions_of, rerun
 from streams.ops.snapshots import newest_before
 from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
 from streams.wire.codec import decode_consent_state
-from streams.wire.topics import DELIVERY, TOPIC_BY_NAME
+from streams.wire.topics import CONSENT_REQUESTS, DELIVERY, TOPIC_BY_NAME
 
 SIDE_TOPIC = "notifier.replay"
 SOURCE_HEADER = "notifier.source"
@@ -33,10 +33,10 @@ class Replayed(NamedTuple):
 
     `notifications` were written, or would be; `left_out` were not, as the person's consent is not kept any
     more: what was erased is not made again. `digest` is that of all of both, whatever their order over
-    partitions; `delivered` that of the notifications of the same events that are on messenger-delivery, None
-    if none is. `missing` and `other` count what is on one side only; where retention has deleted from
-    messenger-delivery, `missing` is of those events only of which something is still there, and `other` of
-    people whose consent is still kept.
+    partitions; `delivered` that of the notifications of the same events, and of the same notices, that are on
+    messenger-delivery, None if none is. `missing` and `other` count what is on one side only; where retention
+    has deleted from messenger-delivery, `missing` is of those events only of which something is still there,
+    and `other` of people whose consent is still kept.
     """
 
     notifications: int
@@ -84,6 +84,7 @@ async def replay(
     start = await newest_before(settings, span.since_ms)
     made: list[_Made] = []
     ranges: list[_Range] = []
+    notices: set[bytes] = set()
     for partition in range(partitions):
         async for one in rerun(settings, partition, partitions, [policy], start):
             if one.batch.policy_version != policy.version:
@@ -98,12 +99,13 @@ async def replay(
                     _Range(read.topic, partition, read.first_offset, read.next_offset)
                     for read in one.batch.inputs
                 )
+                notices |= {(row.notification_id or "").encode() for row in notice_rows(one.batch)}
         if progress is not None:
             progress(partition + 1, partitions)
     kept = await _kept(settings, made)
     if into is not None:
         await _write(settings, into, kept)
-    return await _compared(settings, [one.output for one in made], len(kept), sorted(ranges))
+    return await _compared(settings, [one.output for one in made], len(kept), sorted(ranges), notices)
 
 
 def _made(one: Rerun) -> Iterator[_Made]:
@@ -114,6 +116,8 @@ def _made(one: Rerun) -> Iterator[_Made]:
             for batch in one.events
             for index, key in enumerate(batch.keys)
         }
+        for offset, key in one.requests.items():
+            keys[f"{CONSENT_REQUESTS}/{one.batch.partition}/{offset}".encode()] = key
         for output in outputs:
             yield _Made(keys[_source(output)].decode("utf-8", "replace"), output)
 
@@ -148,26 +152,29 @@ async def _write(settings: Settings, into: str, made: Iterable[Output]) -> None:
             await publisher.send_bytes(into, output.key, output.value, tuple(output.headers))
 
 
-async def _compared(settings: Settings, made: list[Output], kept: int, ranges: list[_Range]) -> Replayed:
-    ours = {_digest(one.key, one.value, one.headers): _source(one) for one in made}
+async def _compared(
+    settings: Settings, made: list[Output], kept: int, ranges: list[_Range], notices: set[bytes]
+) -> Replayed:
+    ours = {_digest(one.key, one.value, one.headers): _cause(dict(one.headers), notices) for one in made}
     theirs: dict[bytes, bytes] = {}
-    recipients: dict[bytes, bytes] = {}
+    told: dict[bytes, tuple[bytes, bytes]] = {}
     async with open_reader(settings, [DELIVERY]) as reader:
         is_whole = not any((await reader.starts()).values())
         async for record in reader.rest():
-            source = dict(record.headers).get(SOURCE_HEADER)
-            if source is not None and _is_within(source, ranges):
+            cause = _cause(dict(record.headers), notices)
+            if cause in notices or _is_within(cause, ranges):
                 digest = _digest(record.key or b"", record.value or b"", record.headers)
-                theirs[digest], recipients[digest] = source, record.key or b""
+                theirs[digest] = cause
+                told[digest] = dict(record.headers).get(SOURCE_HEADER) or b"", record.key or b""
     there = set(theirs.values())
-    due = {digest for digest, source in ours.items() if is_whole or source in there}
+    due = {digest for digest, cause in ours.items() if is_whole or cause in there}
     return Replayed(
         kept,
         len(made) - kept,
         _total(ours),
         _total(theirs) if theirs else None,
         len(due - theirs.keys()),
-        await _count_kept(settings, [(theirs[one], recipients[one]) for one in theirs.keys() - ours.keys()]),
+        await _count_kept(settings, [told[one] for one in theirs.keys() - ours.keys()]),
     )
 
 
@@ -183,6 +190,12 @@ async def _count_kept(settings: Settings, told: list[tuple[bytes, bytes]]) -> in
             subjects[source] = (record.key or b"").decode("utf-8", "replace")
     people = await _people(settings, set(subjects.values()))
     return sum((subjects.get(source, ""), recipient) in people for source, recipient in told)
+
+
+def _cause(headers: Mapping[str, bytes | None], notices: Collection[bytes]) -> bytes:
+    """Return where the event of a notification stands; of one of the notices, which have none, its id."""
+    own_id = headers.get(ID_HEADER) or b""
+    return own_id if own_id in notices else headers.get(SOURCE_HEADER) or b""
 
 
 def _is_within(source: bytes, ranges: list[_Range]) -> bool:

@@ -1,16 +1,19 @@
 """Decides again what was decided: the same records, in the same batches, at the same times.
 
 From the topics alone, or from a snapshot on: consent requests are folded up to where each batch had folded
-them, events are decided by the interpreted kernel at the batch's own time. What comes out is what went out,
-to the byte, if the policy is the same. Nothing is written. Imports `snapshots`, `topic_reader`, kernel,
-kafka, wire and core. Read next: `replay.py`, `policy_diff.py`.
+them, events are decided by the interpreted kernel at the batch's own time, notices of a consent's end are
+made anew of the consents that the batch names. What comes out is what went out, to the byte, if the policy
+is the same. Nothing is written. Imports `snapshots`, `topic_reader`, kernel, kafka, wire and core. Read next:
+`replay.py`, `policy_diff.py`.
 """
 
 import heapq
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import NamedTuple, Self
 
+from streams.core.consent import ConsentState
+from streams.core.expiry import RULE, owed
 from streams.core.policy import Policy
 from streams.core.pseudonyms import SALT_BYTES
 from streams.errors import CheckFailedError
@@ -20,6 +23,7 @@ from streams.kafka.positions import marked_positions
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import Secrets, fold_batches
 from streams.kernel.interpret import Interpreter
+from streams.kernel.notices import write_notice
 from streams.kernel.record_batch import RecordBatch
 from streams.kernel.subjects import PlainSubjects
 from streams.ops.snapshots import Snapshot
@@ -27,22 +31,28 @@ from streams.ops.topic_reader import Record, TopicReader, open_reader
 from streams.settings import Settings
 from streams.wire.codec import (
     DecisionBatch,
+    DecisionRow,
     PositionMarker,
     decode_consent_result,
     decode_decision_batch,
     encode_consent_state,
 )
+from streams.wire.headers import NotificationHeaders
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, DECISIONS, EVENT_TOPICS
 
 _MARKER = PositionMarker("", 0, (), "", 0)
 
 
 class Rerun(NamedTuple):
-    """A batch as it was decided, its events, and what each policy makes of it now, in their order."""
+    """A batch as it was decided, its events, and what each policy makes of it now, in their order.
+
+    `requests`: the subjects of the consent requests that notices of the batch go back to, by offset.
+    """
 
     batch: DecisionBatch
     events: tuple[RecordBatch, ...]
     results: tuple[BatchResult, ...]
+    requests: Mapping[int, bytes]
 
 
 async def partitions_of(settings: Settings) -> int:
@@ -109,7 +119,13 @@ async def rerun(
                     )
                 reached[read.topic] = read.next_offset
                 events.append(_batch(read.topic, partition, await log.up_to(read.next_offset)))
-            yield Rerun(batch, tuple(events), tuple(side.decide(requests, events, batch) for side in sides))
+            results = tuple(side.decide(requests, events, batch) for side in sides)
+            yield Rerun(batch, tuple(events), results, sides[0].requests_of(batch))
+
+
+def notice_rows(batch: DecisionBatch) -> list[DecisionRow]:
+    """Return the decisions of a batch that tell of a consent's end. Never raises."""
+    return [row for row in batch.decisions if row.rule == RULE]
 
 
 class _Side:
@@ -124,6 +140,8 @@ class _Side:
         self.marker = self._store.marker
         self._policy = policy
         self._partition, self._partitions = partition, partitions
+        self._app_id = settings.app_id
+        self._subject_at = {state.request_offset: key for key, state in _all_states(self._store)}
         self._kernel = Interpreter(
             settings.app_id,
             partition,
@@ -153,9 +171,39 @@ class _Side:
                 0,
             )
             self._store.merge_answers(folded.seen, 0)
+            for key, state in folded.changes.items():
+                if state is not None:
+                    self._subject_at[state.request_offset] = key
         result = self._kernel.decide(events, self._store, batch.consent_next_offset, batch.decided_at)
         self._store.merge_states(result.states, _MARKER, 0)
+        self._write_notices(batch, result)
         return result
+
+    def requests_of(self, batch: DecisionBatch) -> dict[int, bytes]:
+        """Return the subjects of the requests that notices of a batch go back to, by offset."""
+        offsets = {row.offset for row in notice_rows(batch)}
+        return {offset: self._subject_at[offset] for offset in offsets & self._subject_at.keys()}
+
+    def _write_notices(self, batch: DecisionBatch, result: BatchResult) -> None:
+        """Make the notices of a batch again, of the consents as they are at this point of the log."""
+        named = {(row.offset, row.event_id) for row in notice_rows(batch)}
+        headers = NotificationHeaders(
+            self._app_id, self._partition, batch.consent_next_offset, self._policy.version, batch.decided_at
+        )
+        for offset, key in self.requests_of(batch).items():
+            state = self._store.consent_state(key)
+            if state is not None and state.request_offset == offset:
+                for notice in owed(state, 0, batch.decided_at):
+                    if (offset, notice.event_id) in named:
+                        write_notice(result, headers, state, notice)
+
+
+def _all_states(store: PartitionStore) -> Iterator[tuple[bytes, ConsentState]]:
+    for keys in store.subjects.slices(()):
+        for key in keys:
+            state = store.consent_state(key)
+            if state is not None:
+                yield key, state
 
 
 class _Log:
@@ -192,6 +240,8 @@ class _Log:
 
 def _is_before(batch: DecisionBatch, marker: PositionMarker) -> bool:
     """Tell whether a batch was decided before a position marker was written."""
+    if not batch.inputs:
+        return batch.decided_at <= marker.written_at
     marked = marked_positions(marker)
     return all(read.next_offset <= marked.get(read.topic, 0) for read in batch.inputs)
 

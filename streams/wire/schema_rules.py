@@ -39,7 +39,7 @@ PERSONAL = frozenset(
     ]
 )
 """Names of fields that hold personal data wherever they stand; money (`..._minor`) does too."""
-TIMES = frozenset({"as_of", "not_after", "not_before", "valid_until"})
+TIMES = frozenset({"as_of", "not_after", "not_before", "reminded_until", "valid_until"})
 OUTPUTS = frozenset({"notification", "recall"})
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "string", "bytes"})

@@ -19,13 +19,17 @@ class TopicPosition(NamedTuple):
 
 
 class PositionMarker(NamedTuple):
-    """How far a partition number has come; `written_at` in UTC milliseconds. Source: position_marker.avsc."""
+    """How far a partition number has come; times are UTC milliseconds.
+
+    `reminded_until`: see `core/expiry.py`, None before the first look. Source: position_marker.avsc.
+    """
 
     cluster_id: str
     partition: int
     positions: tuple[TopicPosition, ...]
     chain_head: str
     written_at: int
+    reminded_until: int | None = None
 
 
 _STATE_FRAME = our_schemas().current("subject_state").frame

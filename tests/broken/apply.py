@@ -2,7 +2,8 @@
 
 The text before a patch's first file says what it breaks; `caught by:` names the test, `says:` its words,
 `at least:` the least number before them. Or `invariant:` names that of the verifier which catches it, and
-`failpoints:` and `settings:` what the worker needs for that; `simulated:` that of the simulation.
+`failpoints:` and `settings:` what the worker needs for that; `simulated:` that of the simulation. `noticed:`
+are words of the simulation of notices.
 """
 
 import shutil

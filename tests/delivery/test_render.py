@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.codes import DetailLevel, Kind, ShipmentStatus
+from streams.core.expiry import TEMPLATE_KEY
+from streams.core.lifecycle import DAY_MS
 from streams.delivery.render import LANGUAGE_FILES, MAX_CHARS, render, templates
 from tests.delivery.notifications import BASE, at_detail, told
 
@@ -83,6 +85,26 @@ def test_available_equal_to_booked_is_not_repeated() -> None:
 def test_a_parcel_that_will_not_come_has_no_expected_day(status: str) -> None:
     assert "Expected" not in render(told("SHIPPING", shipment_status=status, eta_at=1_709_721_000_000))
     assert "Expected" in render(told("SHIPPING", shipment_status="EXCEPTION", eta_at=1_709_721_000_000))
+
+
+@pytest.mark.parametrize(
+    ("left_ms", "words"),
+    [
+        (30 * DAY_MS, "in 30 days"),
+        (30 * DAY_MS - 1, "in 30 days"),
+        (DAY_MS + 1, "in 2 days"),
+        (DAY_MS, "in 1 day"),
+        (1, "in 1 day"),
+        (0, "in 1 day"),
+    ],
+)
+def test_a_notice_of_a_consents_end_counts_the_days_that_are_left(left_ms: int, words: str) -> None:
+    notice = told("SERVICE")._replace(template_key=TEMPLATE_KEY)
+    notice = notice._replace(not_after=notice.decided_at + left_ms)
+    after = "After that you will get no more messages about it. You do not have to do anything."
+    assert render(notice) == f"Your consent for bank …1234 ends {words}. {after} {TAIL}"
+    nameless = render(notice._replace(subject_label="", occurred_at=-(2**63)))
+    assert nameless == f"Your consent ends {words}. {after}"
 
 
 def test_kinds_without_words_of_their_own_and_unknown_statuses_are_told_in_general() -> None:

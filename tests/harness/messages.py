@@ -18,6 +18,7 @@ import fastavro
 from confluent_kafka import Message, Producer
 
 from tests.harness.cluster import ROOT, Cluster, as_json, eventually
+from verifier.model.partitions import partition_of
 
 _IDS = json.loads((ROOT / "schemas" / "ids.json").read_text())
 _SCHEMAS = {
@@ -277,6 +278,21 @@ def batches(cluster: Cluster) -> list[dict[str, Any]]:
     return [
         decode("decision_batch", message.value() or b"") for message in cluster.read("notifier.decisions")
     ]
+
+
+def marks(cluster: Cluster, partition: int) -> list[int | None]:
+    """Return `reminded_until` of every position marker of a partition number, UTC ms, in the log's order."""
+    states = cluster.read("notifier.state")
+    markers = [one for one in states if one.key() == b"\0position" and one.partition() == partition]
+    found = [decode("position_marker", one.value() or b"")["reminded_until"] for one in markers]
+    return [None if mark is None else round(mark.timestamp() * 1000) for mark in found]
+
+
+def has_reminded(cluster: Cluster, stranger: str, moment_ms: int) -> bool:
+    """Have a marker written by an event of a subject without consent; tell whether its mark is later."""
+    acknowledged(cluster.producer(), "bank.transactions", [(stranger, transaction(stranger, "of nobody"))])
+    partition = partition_of(stranger.encode(), cluster.partitions)
+    return any((mark or 0) > moment_ms for mark in marks(cluster, partition))
 
 
 def fates(cluster: Cluster) -> dict[Position, list[str]]:

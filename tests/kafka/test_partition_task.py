@@ -5,7 +5,7 @@ to the barrier that is as new as the events.
 import asyncio
 import gc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -31,6 +31,8 @@ class Owner:
 
     partition = 3
     is_restored = True
+    restored = 0
+    positions: Mapping[str, int] = {}
     request_offset = 0
 
     def __init__(self) -> None:
@@ -41,6 +43,8 @@ class Owner:
         self.limits_s: list[float] = []
         self.observer = self
         self.answers_after_s = 0.0
+        self.looks_left = 0
+        self.on_look: Callable[[], None] = lambda: None
 
     async def acquire(self) -> None:
         self.acquired += 1
@@ -56,6 +60,25 @@ class Owner:
 
     def is_tick_due(self) -> bool:
         return False
+
+    def is_reminder_due(self) -> bool:
+        return self.looks_left > 0
+
+    async def look(self) -> bool:
+        self.happened.append("looked")
+        self.on_look()
+        self.looks_left -= 1
+        return self.looks_left == 0
+
+    async def decide_notices(self) -> str:
+        self.happened.append("notices")
+        return "what is told"
+
+    async def commit_notices(self, _: str, write_within_s: float) -> None:
+        self.limits_s.append(write_within_s)
+        self.happened.append("told")
+        if self.failures:
+            raise self.failures.pop(0)
 
     async def request_high_watermark(self) -> int:
         self.happened.append("asked")
@@ -285,6 +308,55 @@ def test_transactions_keep_their_distance_unless_a_batch_is_full_and_requests_do
         assert owner.happened[-1] == "decided [12]"
 
     deciding(story, INTERVAL_S)
+
+
+def test_events_go_before_the_next_look_at_consents() -> None:
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.let_go.set()
+        owner.looks_left = 3
+        owner.on_look = lambda: task.events_arrived([event(3 - owner.looks_left)])
+        task.events_arrived([event(9)])
+        await asyncio.sleep(SETTLE_S)
+        happened = [one for one in owner.happened if one != "asked"]
+        assert happened[:5] == ["decided [10]", "looked", "decided [1]", "looked", "decided [2]"]
+        assert happened[5:] == ["looked", "notices", "told", "decided [3]"]
+
+    deciding(story)
+
+
+def test_notices_are_told_behind_a_barrier_that_was_asked_for_after_the_last_look() -> None:
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.let_go.set()
+        owner.looks_left = 2
+        owner.on_look = lambda: task.events_arrived([event(0)]) if owner.looks_left == 1 else None
+        task.consent_arrived(event(0))
+        await asyncio.sleep(SETTLE_S)
+        assert owner.happened[:6] == ["folded", "looked", "looked", "asked", "notices", "told"]
+
+    deciding(story)
+
+
+@pytest.mark.parametrize("failure", [OutcomeUnknownError("unknown"), LateWriteError("late")])
+def test_notices_whose_commit_failed_are_looked_for_anew(
+    monkeypatch: pytest.MonkeyPatch, failure: OutcomeUnknownError
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_BACKOFF_S", SETTLE_S / 10)
+
+    async def story(owner: Any, task: PartitionTask) -> None:
+        owner.failures = [failure]
+        owner.looks_left = 1
+        task.consent_arrived(event(0))
+        await asyncio.sleep(2 * SETTLE_S)
+        assert owner.happened == ["folded", "looked", "asked", "notices", "told"]
+        assert (owner.acquired, task.standing.is_retrying) == (2, False)
+        owner.looks_left = 1
+        task.consent_arrived(event(1))
+        await asyncio.sleep(SETTLE_S)
+        assert owner.happened[5:] == ["folded", "looked", "asked", "notices", "told"]
+        more = isinstance(failure, LateWriteError)
+        assert owner.limits_s[1] == pytest.approx(min(LATEST_WRITE_S * (2 if more else 1), LONGEST_WRITE_S))
+
+    deciding(story)
 
 
 def test_a_kafka_that_is_away_for_a_day_is_still_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from streams.core.codes import Fate, Kind, Reason
-from streams.ops.explain import MEANINGS, Position, as_json, in_batch, in_words, parse_position
+from streams.ops.explain import MEANINGS, Position, as_json, in_batch, in_words, of_rows, parse_position
 from streams.wire.codec import DecisionBatch, DecisionRow, InputRange, OffsetRun
 
 TOPIC = "bank.transactions"
@@ -122,4 +122,26 @@ def test_names_stand_in_the_place_of_the_pseudonyms_that_are_known() -> None:
     assert (as_json(named)["holders"][0]["holder"], as_json(named)["holders"][0]["pseudonym"]) == (
         "anna",
         "u",
+    )
+
+
+@pytest.mark.parametrize(("revision", "when"), [("P30D", "30 days before"), ("P1D", "1 day before")])
+def test_a_notice_of_a_consents_end_is_explained_by_how_long_before_it_came(revision: str, when: str) -> None:
+    row = _row(4, Fate.NOTIFY, rule="consent_expires")._replace(
+        topic="consent.requests", event_id=f"c-1/2/{revision}", kind=Kind.SERVICE
+    )
+    found = of_rows((row,), Position("consent.requests", 3, 4), AT_MS)
+    assert in_words(found).splitlines() == [
+        (
+            f"consent.requests/3/4 (event c-1/2/{revision}): Somebody was told that a consent is about to "
+            "end; decided at 2024-03-05T16:04:00.050Z."
+        ),
+        (
+            f"  holder u: told SERVICE {when} the consent ends, notification n-1, consent c-1 version 2 "
+            "[rule consent_expires]"
+        ),
+    ]
+    assert as_json(found)["holders"][0]["meaning"] == f"{when} the consent ends"
+    assert "before the consent" not in in_words(
+        of_rows((row._replace(rule="notify"),), Position("consent.requests", 3, 4), AT_MS)
     )

@@ -84,6 +84,15 @@ def test_records_are_counted_by_fate_and_reason_and_decisions_apart() -> None:
     assert seen["notifier_notifications_total", ("RECEIPT",)] == 5
 
 
+def test_a_notice_of_a_consents_end_is_a_notification_and_a_decision_but_no_record() -> None:
+    metrics = Metrics(4)
+    metrics.notices(3)
+    found = samples(metrics)
+    assert found["notifier_notifications_total", ("SERVICE",)] == 3
+    assert found["notifier_decisions_total", ("NOTIFY", "NONE")] == 3
+    assert not any(name == "notifier_records_total" for name, _ in found)
+
+
 def test_a_latency_counts_in_every_bucket_whose_bound_it_does_not_exceed() -> None:
     metrics = Metrics(4)
     merge(metrics, append_latencies_s={0.005: 1, 0.006: 1, 700.0: 1})

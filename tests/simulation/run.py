@@ -22,7 +22,8 @@ from tests.simulation.worker import SimWorker, install
 from verifier.avro import Reader, load_schema, schema_ids, unframe
 from verifier.conservation import Conservation
 from verifier.evidence import EVENT_TOPICS, Batch, Evidence, Log, Position, Told
-from verifier.invariants import Invariant, Standing, check
+from verifier.invariant import Invariant
+from verifier.invariants import Standing, check
 from verifier.model.partitions import partition_of
 from verifier.model.rules import Record
 from verifier.recording import Recording, Request, Sent

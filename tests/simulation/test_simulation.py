@@ -16,6 +16,7 @@ from tests.harness.cluster import figures
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(420)]
 
 SEEDS = 300
+NOTICE_SEEDS = 30
 BROKEN_SEEDS = 400
 """Enough for the rarest, which one seed in forty shows; most are caught by the first few."""
 NOT_HERE = (
@@ -33,9 +34,14 @@ CAUGHT_BY = {
 }
 
 
-def _simulated(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+NOTICED = {name: head["noticed"] for name, head in HEADS.items() if "noticed" in head}
+
+
+def _simulated(
+    tree: Path, *arguments: str, module: str = "tests.simulation"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.simulation", *arguments],
+        [sys.executable, "-m", module, *arguments],
         cwd=tree,
         env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": f"{tree}{os.pathsep}{ROOT}"},
         capture_output=True,
@@ -49,6 +55,20 @@ def test_nothing_is_lost_or_told_twice_whatever_the_seed() -> None:
     done = _simulated(ROOT, "--seeds", str(SEEDS))
     figures(done.stdout[-500:])
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+def test_whoever_is_owed_a_notice_is_told_once_and_never_after_a_revocation_whatever_the_seed() -> None:
+    done = _simulated(ROOT, "--seeds", str(NOTICE_SEEDS), module="tests.simulation.notices")
+    figures(done.stdout[-500:])
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+
+
+@pytest.mark.parametrize("patch", sorted(NOTICED))
+def test_a_build_that_breaks_notices_is_caught(patch: str, tmp_path: Path) -> None:
+    tree = patched_tree(patch, tmp_path)
+    done = _simulated(tree, "--seeds", str(NOTICE_SEEDS), module="tests.simulation.notices")
+    assert done.returncode == 1, (done.stdout + done.stderr)[-3000:]
+    assert NOTICED[patch] in done.stdout
 
 
 def test_a_seed_repeats_itself() -> None:

@@ -130,6 +130,7 @@ def test_sound_topics_are_conserved_and_counted_by_fate() -> None:
         "events": 7,
         "undecided": 1,
         "repeated": 0,
+        "notices": 0,
         "notifications": {"RECEIPT": 1, "REFUND": 1},
         "suppressed": {"NO_CONSENT": 2, "REVOKED": 1},
         "dead_letters": {"UNDECODABLE": 1},

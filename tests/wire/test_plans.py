@@ -153,9 +153,9 @@ def test_a_number_over_64_bits_is_not_written(value: int) -> None:
 @pytest.mark.parametrize("value", [2**31, -(2**31) - 1])
 def test_an_int_over_32_bits_is_neither_written_nor_read(value: int) -> None:
     with pytest.raises(ValueError, match="32 bits"):
-        WRITERS["position_marker"](("cluster", value, (), "", 0))
+        WRITERS["position_marker"](("cluster", value, (), "", 0, None))
     with pytest.raises(UndecodableError):
-        READERS["position_marker"](b"\x0ecluster" + write_long(value) + b"\x00\x00\x00", 0)
+        READERS["position_marker"](b"\x0ecluster" + write_long(value) + bytes(4), 0)
 
 
 def test_more_items_than_a_reader_takes_are_not_written() -> None:

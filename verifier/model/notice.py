@@ -50,7 +50,7 @@ FIELDS_OF = {
     "SECURITY": ("alert_type", "severity", "action_url_key"),
 }
 _FREE_TEXTS = ("merchant_name", "category", "location", "alert_type", "action_url_key", "carrier")
-_SCHEMA = {field["name"]: field for field in load_schema("notification")["fields"]}
+SCHEMA = {field["name"]: field for field in load_schema("notification")["fields"]}
 
 
 def kind_of(event: Event) -> str:
@@ -90,7 +90,7 @@ def notification(
     """The whole notification, every field of the schema by name."""
     kind, subject = kind_of(event), event.fields["subject"]
     granted = [purpose for purpose in PURPOSES_OF[kind] if purpose in terms.purposes]
-    told = dict.fromkeys(_SCHEMA)
+    told = dict.fromkeys(SCHEMA)
     told |= {
         "notification_id": notification_id(recipient, subject, kind, event, is_new_eta=is_new_eta),
         "recipient": recipient,
@@ -132,7 +132,7 @@ def _shown(event: Event, kind: str, terms: Terms) -> dict[str, Any]:
 
 
 def _may_show(name: str, terms: Terms) -> bool:
-    tags = _SCHEMA[name]
+    tags = SCHEMA[name]
     return bool(terms.purposes & set(tags["purposes"])) and terms.detail >= DETAIL.index(tags["min_detail"])
 
 
