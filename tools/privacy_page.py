@@ -48,6 +48,8 @@ _READERS = {
     "consent.requests": "the notifier",
     "consent.results": "whoever asked",
     "consent.evidence": "privacy officer",
+    "link.requests": "the notifier",
+    "link.results": "whoever asked",
     "messenger-delivery": "the messenger sender",
     "notifier.decisions": "operators, verifier",
     "notifier.dead-letters": "operators; values only with their key",

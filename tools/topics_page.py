@@ -12,8 +12,8 @@ Made by `python -m tools.topics_page` from the table `TOPICS` in `streams/wire/t
 `notifier up` and `notifier topics apply` create what is missing, `notifier topics list` says what is wrong
 with what is there; none of them changes a topic. Every topic is created with `NOTIFIER_PARTITIONS`
 partitions, fixed for life: a record's partition is murmur2 of its key modulo that number. One task decides
-partition P of all topics of the key space *subject*. A record of `notifier.decisions` lies in the partition
-whose decisions it holds.
+partition P of all topics of the key space *subject*, another one partition P of those of the key space
+*channel*. A record of `notifier.decisions` lies in the partition whose decisions it holds.
 
 Values are Avro in the Confluent frame (a zero byte, four bytes of schema id), described in
 [schemas.md](schemas.md). Dead letters carry no value, only headers that say which record was refused and why.

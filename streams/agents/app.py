@@ -4,6 +4,7 @@ Faust's web server stays off (it listens on all interfaces and serves tables wit
 its transactions too. Read next: `worker.py`.
 """
 
+import asyncio
 from typing import Any
 
 import faust
@@ -11,15 +12,14 @@ import mode
 from faust.types import TransportT
 
 from streams.kafka.carrier import Carrier
+from streams.kafka.link_stage import LinkStage
+from streams.kafka.membership import rebalance_timeout_s, request_timeout_s
 from streams.kafka.transport import BatchConsumer, BatchTransport
 from streams.kafka.worker_connections import Connections
 from streams.settings import Settings
 from streams.wire.topics import EVENT_TOPICS
 
 STREAM_BUFFER = 16  # messages; one holds everything that a fetch gave
-REQUEST_TIMEOUT_S = 40.0
-LONGEST_REBALANCE_S = 60.0
-SLACK_S = 5.0  # for what goes with letting go, and for the answer to a join that waits for others
 
 
 class WholeBatches(faust.Schema):  # type: ignore[type-arg]  # not subscriptable when it runs
@@ -40,10 +40,12 @@ class NotifierApp(faust.App):
 
     Attributes:
         carrier: owns the partition tasks; started with the app, before anything is fetched.
+        links: owns the tasks of the channel space, in a consumer group of its own.
     """
 
     settings: Settings
     carrier: Carrier
+    links: LinkStage
 
     def _new_transport(self) -> TransportT:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -51,11 +53,12 @@ class NotifierApp(faust.App):
     async def on_start(self) -> None:
         """Connect the carrier before the consumer starts."""
         await self.carrier.start()
+        await self.links.start()
         await super().on_start()
 
     async def on_stop(self) -> None:
-        """Disconnect the carrier; its tasks ended when the consumer stopped."""
-        await super().on_stop()
+        """Let go of the links, disconnect the carrier; its tasks ended when the consumer stopped."""
+        await asyncio.gather(super().on_stop(), self.links.stop())
         await self.carrier.stop()
 
 
@@ -64,8 +67,6 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
 
     It connects when it is started. Must be called on the event loop that runs it.
     """
-    heard_s = settings.heartbeat_interval_ms / 1000
-    rebalance_s = min(heard_s + settings.drain_timeout_s + SLACK_S, LONGEST_REBALANCE_S)
     app = NotifierApp(
         settings.app_id,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
@@ -80,8 +81,8 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_ms / 1000,
         broker_heartbeat_interval=settings.heartbeat_interval_ms / 1000,
-        broker_rebalance_timeout=rebalance_s,
-        broker_request_timeout=max(REQUEST_TIMEOUT_S, rebalance_s + SLACK_S),
+        broker_rebalance_timeout=rebalance_timeout_s(settings),
+        broker_request_timeout=request_timeout_s(settings),
         agent_supervisor=mode.CrashingSupervisor,
     )
     app.settings = settings
@@ -99,6 +100,8 @@ def build_app(settings: Settings, shared: Connections) -> NotifierApp:
         highwater=lambda tp: consumer().fetched_highwater(tp),
         on_failure=failed,
     )
+
+    app.links = LinkStage(shared, failed)
 
     async def assigned(_app: Any, *_: Any, **__: Any) -> None:
         app.carrier.assign(consumer().assignment())

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from time import monotonic
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -18,8 +19,11 @@ from streams.errors import NotifierError, StandstillError, TopicError
 from streams.kafka.admin import describe
 from streams.kafka.carrier import Carrier
 from streams.kafka.connection import client_options
+from streams.kafka.link_owner import INPUTS as LINK_INPUTS
+from streams.kafka.link_stage import LinkStage
 from streams.kafka.metadata import ClusterInfo
 from streams.kafka.partition_owner import INPUTS
+from streams.kafka.partition_task import Standing
 from streams.ops.metrics import Metrics
 from streams.settings import Settings
 from streams.wire.topics import TOPICS
@@ -27,6 +31,15 @@ from streams.wire.topics import TOPICS
 LOOK_S = 5.0
 LONGEST_ANSWER_S = 20.0
 RETRYING_FACTOR = 5  # of the stall timeout, where the task knows and tells what is wrong
+
+
+class _Watched(NamedTuple):
+    """The owned partitions of one key space: their name for a person, what they read, where they stand."""
+
+    name: str
+    inputs: tuple[str, ...]
+    standings: Callable[[], Mapping[int, Standing]]
+    progress: StandstillWatch
 
 
 class Watch:
@@ -42,23 +55,26 @@ class Watch:
         settings: Settings,
         expected: ClusterInfo,
         carrier: Carrier,
+        links: LinkStage,
         metrics: Metrics,
         on_failure: Callable[[NotifierError], None],
     ) -> None:
         self._settings = settings
         self._expected = expected
-        self._carrier = carrier
+        self._watched = (
+            _Watched("partition number", INPUTS, carrier.standings, StandstillWatch(2 * LOOK_S)),
+            _Watched("link partition number", LINK_INPUTS, links.standings, StandstillWatch(2 * LOOK_S)),
+        )
         self._metrics = metrics
         self._on_failure = on_failure
-        self._progress = StandstillWatch(2 * LOOK_S)
-        self._still: Mapping[int, float] = {}
+        self._still: dict[tuple[str, int], float] = {}
         self._is_away = False
 
     def reasons(self) -> list[str]:
         """Return why the worker is not ready, as far as this watch knows."""
         told = [
-            f"partition number {number}: has stood still for {seconds:.0f} s with records before it"
-            for number, seconds in self._slow().items()
+            f"{name} {number}: has stood still for {seconds:.0f} s with records before it"
+            for (name, number), seconds in self._slow().items()
         ]
         return [*told, "Kafka does not answer"] if self._is_away else told
 
@@ -83,32 +99,39 @@ class Watch:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 async with asyncio.timeout(LONGEST_ANSWER_S):
                     ends = await self._ends()
-        if ends is None:
-            self._progress.forget()
-            self._still = {}
-        else:
-            self._still = self._progress.look(elapsed_s, self._carrier.standings(), ends)
+        self._still = {}
+        for one in self._watched:
+            if ends is None:
+                one.progress.forget()
+                continue
+            still = one.progress.look(elapsed_s, one.standings(), ends)
+            self._still |= {(one.name, number): seconds for number, seconds in still.items()}
         self._metrics.stalled(len(self._slow()))
         return ends is not None
 
-    def _slow(self) -> dict[int, float]:
+    def _slow(self) -> dict[tuple[str, int], float]:
         """Return what has stood still for half of what is allowed."""
         limit_s = self._settings.stall_timeout_s / 2
-        return {number: seconds for number, seconds in self._still.items() if seconds >= limit_s}
+        return {place: seconds for place, seconds in self._still.items() if seconds >= limit_s}
 
     def _standstill(self) -> StandstillError | None:
         limit_s = self._settings.stall_timeout_s
-        standings = self._carrier.standings()
+        standings = {
+            (one.name, number): standing
+            for one in self._watched
+            for number, standing in one.standings().items()
+        }
         over = sorted(
-            number
-            for number, seconds in self._still.items()
-            if number in standings
-            and seconds >= limit_s * (RETRYING_FACTOR if standings[number].is_retrying else 1)
+            place
+            for place, seconds in self._still.items()
+            if place in standings
+            and seconds >= limit_s * (RETRYING_FACTOR if standings[place].is_retrying else 1)
         )
         if not over:
             return None
+        told = ", ".join(f"{name} {number}" for name, number in over)
         return StandstillError(
-            f"partition numbers {over} have stood still for {limit_s} s and more with records before them; "
+            f"{told} have stood still for {limit_s} s and more with records before them; "
             "this worker starts anew"
         )
 
@@ -132,7 +155,12 @@ class Watch:
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         """Return the last stable offset of every input that this worker owns."""
-        places = [TopicPartition(topic, number) for number in self._carrier.standings() for topic in INPUTS]
+        places = [
+            TopicPartition(topic, number)
+            for one in self._watched
+            for number in one.standings()
+            for topic in one.inputs
+        ]
         if not places:
             return {}
         consumer = AIOKafkaConsumer(

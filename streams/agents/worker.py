@@ -167,7 +167,7 @@ async def _serve(
             loop.call_later(2 * settings.drain_timeout_s, worker.start_anew_unless_told_to_stop)
         app.add_future(app.crash(error))
 
-    watch = Watch(settings, cluster, app.carrier, metrics, failed)
+    watch = Watch(settings, cluster, app.carrier, app.links, metrics, failed)
     ops = OpsServer(settings.ops_host, settings.ops_port, metrics, lambda: _readiness(app, watch))
     await ops.start()
     log.info("worker of %s: operations on http://%s:%d", settings.app_id, settings.ops_host, ops.port)
@@ -260,9 +260,13 @@ def _check_partitions(cluster: ClusterInfo) -> None:
 
 
 def _readiness(app: NotifierApp, watch: Watch) -> Readiness:
-    reasons = (*app.carrier.not_ready(), *watch.reasons())
-    owned = {str(number): waits_for or "nothing" for number, waits_for in app.carrier.owned().items()}
-    return Readiness(not reasons, reasons, {"partitions": owned})
+    reasons = (*app.carrier.not_ready(), *app.links.not_ready(), *watch.reasons())
+    spaces = {"partitions": app.carrier.owned(), "link_partitions": app.links.owned()}
+    details = {
+        space: {str(number): waits_for or "nothing" for number, waits_for in owned.items()}
+        for space, owned in spaces.items()
+    }
+    return Readiness(not reasons, reasons, details)
 
 
 def _exit_code(reason: BaseException | None) -> int:

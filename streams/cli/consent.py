@@ -20,8 +20,9 @@ from streams.cli.consent_desk import (
     state_words,
     submit,
 )
+from streams.cli.link_desk import forget, is_linked_still, link_for, link_request, submit_link
 from streams.cli.shared import JsonOption, KafkaOption, ProgressLine, answer, news, settings_of
-from streams.core.codes import ConsentAction
+from streams.core.codes import ConsentAction, LinkAction
 from streams.core.consent import ConsentRequest
 from streams.errors import CheckFailedError, ConfigurationError, NotifierError
 from streams.kafka.publish import wall_ms
@@ -30,10 +31,12 @@ from streams.ops.export import export
 from streams.ops.keys import read_key, sign
 from streams.ops.keys import verify as verify_receipt
 from streams.ops.receipts import ERASURE_TYPE, RECEIPT_TYPE, consent_receipt
-from streams.ops.snapshots import forget
+from streams.ops.snapshots import forget as forget_in_snapshots
+from streams.settings import Settings
 
 app = typer.Typer(
-    help="Grant, revoke, change, erase, show and export consents, and sign receipts.", no_args_is_help=True
+    help="Grant, revoke, change, erase, show and export consents, unlink channels, sign receipts.",
+    no_args_is_help=True,
 )
 
 _PURPOSES = "receipt, balance, shipping, security; separated by commas."
@@ -94,12 +97,16 @@ def grant(
     no_wait: NoWait = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Allow that a person is told of a subject, for --valid-days or as long as is allowed."""
+    """Allow that a person is told of a subject, for --valid-days or as long as is allowed.
+
+    First the subject is linked to the person's --channel-ref (without it, the person's id): a channel that
+    is linked to somebody else is refused. --no-wait waits for the link all the same.
+    """
     wanted, limits = parse_purposes(purposes), (min_amount, currency, low_balance)
     wishes = Wishes(wanted, detail, direction, *limits, valid_days, channel_ref, locale, timezone)
     settings = settings_of(kafka)
     consent = fresh_grant(subject, user, wishes, settings)
-    _submit(kafka, request_of(ConsentAction.GRANT, subject, user, consent), no_wait, as_json)
+    _submit_linked(settings, request_of(ConsentAction.GRANT, subject, user, consent), no_wait, as_json)
 
 
 @app.command()
@@ -120,14 +127,21 @@ def change(
     no_wait: NoWait = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Change what is given here of a standing consent; the rest stays as it is."""
+    """Change what is given here of a standing consent; the rest stays as it is.
+
+    Another --channel-ref is linked first, as for a grant.
+    """
     wanted = parse_purposes(purposes) if purposes is not None else None
     limits = (min_amount, currency, low_balance)
     wishes = Wishes(wanted, detail, direction, *limits, valid_days, channel_ref, locale, timezone)
-    state = asyncio.run(current_state(settings_of(kafka), subject))
+    settings = settings_of(kafka)
+    state = asyncio.run(current_state(settings, subject))
     consent, version = changed(state, subject, user, wishes)
     request = request_of(ConsentAction.CHANGE, subject, user, consent, expected_version=version)
-    _submit(kafka, request, no_wait, as_json)
+    if channel_ref is None:
+        _submit(kafka, request, no_wait, as_json)
+    else:
+        _submit_linked(settings, request, no_wait, as_json)
 
 
 @app.command()
@@ -143,6 +157,19 @@ def revoke(
 
 
 @app.command()
+def unlink(
+    channel: Annotated[str, typer.Argument(help="Address of the person at the messenger.")],
+    kafka: KafkaOption = None,
+    no_wait: NoWait = False,
+    as_json: JsonOption = False,
+) -> None:
+    """End a link: the person's consent for every subject that was linked there is revoked with it."""
+    request = link_request(LinkAction.UNLINK, channel)
+    outcome = asyncio.run(submit_link(settings_of(kafka), request, waits=not no_wait))
+    _tell_link(outcome, no_wait, as_json)
+
+
+@app.command()
 def erase(
     subject: Subject,
     user: AnyUser = None,
@@ -153,15 +180,22 @@ def erase(
 ) -> None:
     """Delete what is stored of a consent, or of all consents of a subject, and print a signed receipt.
 
-    The receipt says by when each topic has removed the rest. Without a key nothing is signed; the erasure
-    is done all the same.
+    The subject leaves the links of the person as well. The receipt says by when each topic has removed the
+    rest. Without a key nothing is signed; the erasure is done all the same.
     """
     settings = settings_of(kafka)
     path = key or settings.receipt_key
     private = None if path is None else read_key("receipts", path, is_private=True)
     request = request_of(ConsentAction.ERASE, subject, user)
     outcome = asyncio.run(submit(settings, request, waits=not no_wait))
-    asyncio.run(forget(settings, [subject]))
+    asyncio.run(forget_in_snapshots(settings, [subject]))
+    left = asyncio.run(forget(settings, subject, user, waits=outcome["outcome"] == "ACCEPTED"))
+    if left:
+        _tell(outcome, no_wait, as_json)
+        raise CheckFailedError(
+            f"It is erased, but links still name it ({len(left)}): no worker has answered within 10 s. "
+            "A worker takes it out when it comes: start one with `notifier worker`, then run this again."
+        )
     if private is None or outcome["outcome"] != "ACCEPTED":
         if private is None:
             news("No receipt: there is no key to sign it with (--key or NOTIFIER_RECEIPT_KEY).")
@@ -169,7 +203,7 @@ def erase(
         return
     try:
         removed = asyncio.run(removals(settings, wall_ms()))
-        left = asyncio.run(current_state(settings, subject))
+        shared = asyncio.run(current_state(settings, subject))
     except NotifierError:
         _tell(outcome, no_wait, as_json)
         news("It is erased, but there is no receipt of it:")
@@ -182,7 +216,7 @@ def erase(
         settings.controller,
         str(uuid.uuid4()),
         wall_ms(),
-        is_shared=left is not None,
+        is_shared=shared is not None,
     )
     token = sign(private, ERASURE_TYPE, receipt)
     answer({**outcome, "receipt": receipt, "signed": token} if as_json else token)
@@ -227,7 +261,7 @@ def verify(
 
 @app.command(name="export")
 def export_all(subject: Subject, user: User, kafka: KafkaOption = None, as_json: JsonOption = False) -> None:
-    """Print all that is kept of a person and a subject: consents, evidence, decisions, what was sent."""
+    """Print all that is kept of a person and a subject: consents, links, evidence, decisions, notices."""
     settings = settings_of(kafka)
     progress = ProgressLine("reading decisions")
     try:
@@ -248,6 +282,22 @@ def show(subject: Subject, kafka: KafkaOption = None, as_json: JsonOption = Fals
 
 def _submit(kafka: str | None, request: ConsentRequest, no_wait: bool, as_json: bool) -> None:
     _tell(asyncio.run(submit(settings_of(kafka), request, waits=not no_wait)), no_wait, as_json)
+
+
+def _submit_linked(settings: Settings, request: ConsentRequest, no_wait: bool, as_json: bool) -> None:
+    """Link, then grant; what was unlinked meanwhile is revoked again."""
+    refused = asyncio.run(link_for(settings, request))
+    if refused is not None:
+        news("Nothing is granted: the channel is not linked.")
+        _tell_link(refused, no_wait=False, as_json=as_json)
+        return
+    outcome = asyncio.run(submit(settings, request, waits=not no_wait))
+    if outcome["outcome"] != "REFUSED" and not asyncio.run(is_linked_still(settings, request)):
+        revocation = request_of(ConsentAction.REVOKE, request.subject, request.user_id)
+        asyncio.run(submit(settings, revocation, waits=False))
+        _tell(outcome, no_wait, as_json)
+        raise CheckFailedError("The channel was unlinked meanwhile, so the grant is revoked again.")
+    _tell(outcome, no_wait, as_json)
 
 
 def _signing_key(path: Path | None) -> Path:
@@ -273,4 +323,20 @@ def _tell(outcome: dict[str, Any], no_wait: bool, as_json: bool) -> None:
         raise CheckFailedError(
             f"The request is stored at {outcome['position']}, but no worker has answered within 10 s. "
             "A worker folds it before it decides anything: start one with `notifier worker`."
+        )
+
+
+def _tell_link(outcome: dict[str, Any], no_wait: bool, as_json: bool) -> None:
+    if as_json:
+        answer(outcome)
+    elif outcome["outcome"] == "ACCEPTED":
+        news(f"Unlinked; subjects revoked: {outcome['revoked']}.")
+    elif outcome["outcome"] is None and no_wait:
+        news(f"Stored at {outcome['position']}; a worker ends the link.")
+    if outcome["outcome"] == "REFUSED":
+        raise CheckFailedError(f"Refused: {outcome['meaning']} ({outcome['reason']}).")
+    if outcome["outcome"] is None and not no_wait:
+        raise CheckFailedError(
+            f"The link request is stored at {outcome['position']}, but no worker has answered within 10 s: "
+            "start one with `notifier worker`."
         )

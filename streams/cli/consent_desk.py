@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import typer
-from aiokafka import AIOKafkaProducer
 
+from streams.cli.asking import Question, ask
 from streams.core.codes import (
     ConsentAction,
     ConsentOutcome,
@@ -25,10 +25,7 @@ from streams.core.codes import (
 )
 from streams.core.consent import Consent, ConsentRequest, ConsentState, Preferences
 from streams.errors import CheckFailedError
-from streams.kafka.admin import require_topics
-from streams.kafka.connection import client_options, our_errors
 from streams.ops.consent_states import consent_values
-from streams.ops.topic_reader import open_reader
 from streams.settings import Settings
 from streams.wire.codec import (
     ConsentResult,
@@ -36,10 +33,8 @@ from streams.wire.codec import (
     decode_consent_state,
     encode_consent_request,
 )
-from streams.wire.partition import partition_of
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS
 
-ANSWER_WAIT_S = 10.0
 NOTICE = "Granted by an operator on the command line."
 _DAY_MS = 86_400_000
 _MARGIN_MS = 3_600_000  # validity is counted from the broker's clock, which may be behind ours
@@ -140,28 +135,21 @@ def request_of(
 
 
 async def submit(settings: Settings, request: ConsentRequest, *, waits: bool) -> dict[str, Any]:
-    """Store a request, acknowledged by all replicas; wait up to 10 s for the answer if asked to.
+    """Store a request; wait for its answer if asked to, see `asking.ask`.
 
     Returns position, outcome (None without an answer), reason, its meaning, version and effective_at.
 
     Raises:
         TopicError, KafkaUnreachableError, CredentialsError: see `topic_reader.open_reader`.
     """
-    info = await require_topics(settings, [CONSENT_REQUESTS, CONSENT_RESULTS])
+
+    def own(value: bytes) -> ConsentResult | None:
+        read = decode_consent_result(value)
+        return read if read.request_id == request.request_id else None
+
     key = request.subject.encode()
-    partition = partition_of(key, info.topics[CONSENT_REQUESTS].partitions)
-    async with open_reader(settings, [CONSENT_RESULTS], [partition]) as answers:
-        await answers.to_end()
-        await answers.next(0)  # the place is asked for now: an answer must not come before it
-        offset = await _send(settings, partition, key, encode_consent_request(request))
-        result = None
-        deadline = time.monotonic() + (ANSWER_WAIT_S if waits else 0)
-        while result is None and time.monotonic() < deadline:
-            for record in await answers.next():
-                read = decode_consent_result(record.value or b"")
-                if read.request_id == request.request_id:
-                    result = read
-    return _outcome(request, f"{CONSENT_REQUESTS}/{partition}/{offset}", result)
+    question = Question(CONSENT_REQUESTS, CONSENT_RESULTS, key, encode_consent_request(request))
+    return _outcome(request, *await ask(settings, question, own, waits=waits))
 
 
 async def current_state(settings: Settings, subject: str) -> ConsentState | None:
@@ -230,18 +218,6 @@ def _code(codes: type[Purpose | DetailLevel | Direction], word: str, option: str
         known = ", ".join(code.name.lower() for code in codes if code)
         raise typer.BadParameter(f"{word!r} is none of {known}.", param_hint=option)
     return codes[name]
-
-
-async def _send(settings: Settings, partition: int, key: bytes, value: bytes) -> int:
-    async with our_errors(settings):
-        producer = AIOKafkaProducer(**client_options(settings), acks="all", enable_idempotence=True)
-        try:
-            await producer.start()
-            stored = await producer.send_and_wait(CONSENT_REQUESTS, value, key, partition=partition)
-        finally:
-            await producer.stop()
-    offset: int = stored.offset
-    return offset
 
 
 def _outcome(request: ConsentRequest, position: str, result: ConsentResult | None) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from streams.kafka.publish import Publisher, wall_ms
 from streams.ops.topic_reader import Record, TopicReader, open_reader
 from streams.settings import Settings
 from streams.wire.codec import decode_decision_batch, decode_notification
-from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, DELIVERY, EVENT_TOPICS
+from streams.wire.topics import CONSENT_REQUESTS, DECISIONS, DELIVERY, EVENT_TOPICS, LINK_REQUESTS
 
 DECIDE_TIMEOUT_S = 30.0
 VIEW_S = 0.1
@@ -82,10 +82,8 @@ class Story:
             return await reader.ends()
 
     async def _send(self) -> None:
-        async with Publisher(self._settings, (*EVENT_TOPICS, CONSENT_REQUESTS)) as publisher:
-            for request in demo_grants(self._seed, wall_ms()):
-                await publisher.send(CONSENT_REQUESTS, request)
-            await publisher.flush()
+        async with Publisher(self._settings, (*EVENT_TOPICS, CONSENT_REQUESTS, LINK_REQUESTS)) as publisher:
+            await publisher.send_linked(demo_grants(self._seed, wall_ms()))
             due = time.monotonic()
             self._ends_at = due + self._seconds
             for beat in demo_beats(self._seed, self._rate, wall_ms):

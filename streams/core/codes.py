@@ -222,3 +222,43 @@ class RefusalReason(IntEnum):
     TOO_MANY_HOLDERS = 10
     INVALID = 11
     REPLAYED = 12
+
+
+class LinkAction(IntEnum):
+    """What is asked of a link."""
+
+    UNKNOWN = 0
+    LINK = 1
+    UNLINK = 2
+    FORGET = 3
+
+
+class LinkRequestedBy(IntEnum):
+    """Who asks for a link or its end."""
+
+    UNKNOWN = 0
+    USER = 1
+    CHANNEL = 2
+    OPERATOR = 3
+
+
+class LinkStatus(IntEnum):
+    """Where a link stands."""
+
+    UNKNOWN = 0
+    LINKED = 1
+    UNLINKED = 2
+
+
+class LinkRefusal(IntEnum):
+    """Why a link request was refused. Source: `LinkRefusal` in link_result.avsc."""
+
+    UNKNOWN = 0
+    UNREADABLE = 1
+    MISROUTED = 2
+    CHANNEL_MISMATCH = 3
+    REPLAYED = 4
+    NO_USER = 5
+    INVALID = 6
+    LINKED_TO_ANOTHER = 7
+    TOO_MANY_SUBJECTS = 8

@@ -1,7 +1,7 @@
-"""Identities of notifications.
+"""Identities that are computed from what they are of, so that a repetition has the same one.
 
-The same step told to the same person has the same one. Imports nothing of ours. Source: docs/rules.md
-section 7.
+Of notifications: the same step told to the same person. Of revocations that an unlink causes: the same
+subject at the same unlink. Imports nothing of ours. Source: docs/rules.md sections 7 and 9.
 """
 
 import hashlib
@@ -19,7 +19,15 @@ def notification_id(recipient: str, subject: str, kind_name: str, business_key: 
     `revision` are the parts that tell one step from the next, already text. Never raises. Source: RFC 9562
     section 5.5; schemas/id-vectors.json.
     """
-    text = SEPARATOR.join((recipient, subject, kind_name, business_key, *revision))
+    return _uuid5(SEPARATOR.join((recipient, subject, kind_name, business_key, *revision)))
+
+
+def revocation_id(position: str, subject: str) -> str:
+    """Return the UUIDv5 of the revocation of `subject` by the unlink at `position`; see `notification_id`."""
+    return _uuid5(position + SEPARATOR + subject)
+
+
+def _uuid5(text: str) -> str:
     digest = _SEEDED.copy()
     digest.update(text.encode("utf-8", "surrogatepass"))
     name = digest.hexdigest()

@@ -36,6 +36,12 @@ class Observer(Protocol):
     def fold(self, outcome: str, reason: str | None, count: int) -> None:
         """Consent requests were folded."""
 
+    def link(self, action: str, outcome: str, count: int) -> None:
+        """Link requests were folded."""
+
+    def link_revocations(self, n: int) -> None:
+        """Unlinks wrote this many revocations."""
+
     def misrouted(self, n: int) -> None:
         """Records of other partitions were found."""
 

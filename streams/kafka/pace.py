@@ -120,10 +120,13 @@ class Patience:
     """Waits after failures, longer each time.
 
     A Kafka that is away comes back, however long it takes; what it refuses for good is passed on in the end.
+
+    Args:
+        space: the key space, to say which partition it is; "" for that of subjects.
     """
 
-    def __init__(self, partition: int) -> None:
-        self._partition = partition
+    def __init__(self, partition: int, space: str = "") -> None:
+        self._what = f"{space} partition number {partition}".lstrip()
         self._refused_since: float | None = None
         self._wait_s = FIRST_BACKOFF_S
 
@@ -140,7 +143,7 @@ class Patience:
             self._refused_since = now
         elif now - self._refused_since > REFUSED_S:
             raise error
-        log.warning("partition number %d: %s", self._partition, error)
+        log.warning("%s: %s", self._what, error)
         await asyncio.sleep(min(self._wait_s, LONGEST_BACKOFF_S))
         self._wait_s = min(2 * self._wait_s, LONGEST_BACKOFF_S)
 

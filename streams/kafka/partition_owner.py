@@ -6,32 +6,26 @@ id will commit on. Source: DESIGN section 5. Read next: `partition_task.py`.
 
 import asyncio
 import gc
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.errors import NotifierError, OutcomeUnknownError, TornTransactionError
+from streams.errors import NotifierError, OutcomeUnknownError
 from streams.failpoints import reach
 from streams.kafka.committer import Committer
 from streams.kafka.compression import pack
 from streams.kafka.partition_store import PartitionStore
-from streams.kafka.positions import (
-    StartPositions,
-    goes_beyond,
-    marked_positions,
-    not_done,
-    start_positions,
-)
+from streams.kafka.positions import goes_beyond, marked_positions, not_done, start_positions
 from streams.kafka.reminders import Reminders, Told
 from streams.kafka.restorer import Restorer
 from streams.kafka.result_writes import ResultWriter
-from streams.kafka.telling import tell_fold, tell_merged
+from streams.kafka.telling import LostRecords, tell_fold, tell_merged
 from streams.kafka.transactions import TransactionalProducer
+from streams.kafka.unfinished import Unfinished
 from streams.kafka.worker_connections import Connections
-from streams.kafka.write_set import BATCH_BYTES, Slot, WriteSet
+from streams.kafka.write_set import BATCH_BYTES, WriteSet
 from streams.kernel.batch_result import BatchResult
 from streams.kernel.fold_batch import fold_batches
 from streams.kernel.path import Setup
@@ -46,10 +40,6 @@ from streams.wire.topics import (
     NOTIFIER_STATE,
 )
 
-log = logging.getLogger(__name__)
-
-LOOKS, LOOK_S = 4, 0.1
-"""So often and at this distance before what seems unfinished is taken for it."""
 INPUTS = (CONSENT_REQUESTS, *EVENT_TOPICS)
 
 
@@ -92,11 +82,12 @@ class PartitionOwner:
         self._decide = shared.path.decide_with(self._setup, store.subjects)
         self._positions: dict[str, int] = {}
         self._chain_head = ""
-        self._counted_lost: dict[str, int] = {}
+        self._lost = LostRecords(shared.observer, partition)
         self._put_off_tick()
         self._reminders = Reminders(settings.reminder_interval_s)
         self.is_restored = False
         self._restorer = Restorer(shared, partition)
+        self._unfinished = Unfinished(self._producer, shared.offsets, INPUTS, self._together, partition)
 
     @property
     def restored(self) -> int:
@@ -141,7 +132,7 @@ class PartitionOwner:
             raise
         marker = self._store.marker
         start = start_positions(committed, marker, ranges, self._shared.cluster, self.partition)
-        self._tell_lost(start)
+        self._lost.tell(start)
         self._positions = start.positions
         self.is_restored = True
         self._chain_head = marker.chain_head if marker is not None else ""
@@ -352,42 +343,13 @@ class PartitionOwner:
         return ends
 
     async def _end_unfinished(self) -> dict[str, int]:
-        """End a transaction of this partition number whose end markers Kafka lost, as it had ended.
+        """Return the group's committed offsets once nothing of ours is open; see `Unfinished.end`."""
+        return await self._unfinished.end(self._marked)
 
-        Return the group's committed offsets if there is none: nothing of ours can begin meanwhile.
-
-        If nobody knows how, and nobody has seen anything of it, it is aborted.
-
-        Raises:
-            OutcomeUnknownError: ended; or it cannot be, and the message says why.
-        """
-        left, committed = await self._unfinished()
-        for _ in range(LOOKS):  # markers may be on their way to readers still
-            if not left and committed is not None:
-                return committed
-            await asyncio.sleep(LOOK_S)
-            left, committed = await self._unfinished()
-        places = ", ".join(f"{topic}-{number} from {at}" for (topic, number), at in sorted(left.items()))
-        was_committed = self._producer.was_committed
-        if was_committed is None:
-            await self._restore()
-            marked = marked_positions(self._store.marker)
-            if left and committed is not None and goes_beyond(committed, marked, self._together):
-                raise TornTransactionError(
-                    f"Kafka lost end markers of a transaction ({places}), yet its offsets are committed: "
-                    "nothing is decided here until somebody ends it, see docs/operations.md (End markers "
-                    "that Kafka lost)"
-                )
-        await self._producer.finish(left, self._shared.settings.app_id)
-        raise OutcomeUnknownError(
-            f"Kafka lost end markers of a transaction ({places or 'its offsets'}); "
-            f"it is {'committed' if was_committed else 'aborted'} now, reading back"
-        )
-
-    async def _unfinished(self) -> tuple[dict[Slot, int], dict[str, int] | None]:
-        """Return what is open where, and the group's offsets, None if a transaction holds some."""
-        left = await self._producer.unfinished()
-        return left, await self._shared.offsets.committed(INPUTS, self.partition)
+    async def _marked(self) -> dict[str, int]:
+        """Return the positions of the marker in the log."""
+        await self._restore()
+        return marked_positions(self._store.marker)
 
     async def _restore(self) -> None:
         """Bring the store to the ends of its logs; memory that they do not have begins anew."""
@@ -395,16 +357,3 @@ class PartitionOwner:
             self._store = PartitionStore(self._shared.path.new_subjects())
             self._decide = self._shared.path.decide_with(self._setup, self._store.subjects)
         await self._restorer.restore(self._store)
-
-    def _tell_lost(self, start: StartPositions) -> None:
-        """Tell once of records that retention deleted before anybody read them."""
-        for topic, count in start.lost.items():
-            position = start.positions[topic]
-            if self._counted_lost.get(topic) != position:
-                self._counted_lost[topic] = position
-                self.observer.lost(topic, count)
-                log.error(
-                    "%s-%d: %d offsets up to %d were deleted before they were read: their records are lost; "
-                    "retention is shorter than the time that no worker ran",
-                    topic, self.partition, count, position,
-                )  # fmt: skip

@@ -12,10 +12,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Self
 
-from aiokafka.errors import KafkaError
-
 from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
+from streams.kafka.membership import check_membership
 from streams.kafka.pace import Moment, Patience, Question, WriteLimit
 from streams.kafka.partition_owner import INPUTS, PartitionOwner
 from streams.kernel.record_batch import RecordBatch, halves
@@ -346,25 +345,11 @@ class PartitionTask:
         patience = Patience(self._owner.partition)
         while not self._is_closing:
             try:
-                await self._check_membership()
+                await check_membership(self._is_member)
                 await self._owner.acquire()
                 return
             except OutcomeUnknownError as error:
                 await self._wait_after(error, patience)
-
-    async def _check_membership(self) -> None:
-        """Ask the group before fencing others: whoever woke up late must not stop the rightful owner.
-
-        Raises:
-            FencedError: another member owns the partition by now, or will.
-            OutcomeUnknownError: the group did not answer.
-        """
-        try:
-            is_member = await self._is_member()
-        except (KafkaError, TimeoutError) as error:
-            raise OutcomeUnknownError(f"{type(error).__name__} from the group; trying again") from error
-        if not is_member:
-            raise FencedError("the group goes on without this worker")
 
     async def _until_closing(self, timeout_s: float) -> None:
         clock = asyncio.get_running_loop().time

@@ -19,11 +19,17 @@ from streams.kafka.offset_fetch import OffsetFetchRequest7, committed_offsets
 from streams.kernel.record_batch import RecordBatch
 from streams.settings import Settings
 from streams.wire.codec import PositionMarker
+from streams.wire.topics import LINK_STATE, NOTIFIER_STATE
 
-CURE = (
-    "if that is intended, delete the topics notifier.state and consent.state, run `notifier topics apply` "
-    "and start with another NOTIFIER_APP_ID: everything still in the topics is then decided again"
+_ANEW = (
+    "run `notifier topics apply` and start with another NOTIFIER_APP_ID: everything still in the topics is "
+    "then decided again"
 )
+_CURES = {
+    NOTIFIER_STATE: f"if that is intended, delete the topics notifier.state and consent.state, {_ANEW}",
+    LINK_STATE: f"if that is intended, delete the topic link.state, {_ANEW}, and older links are forgotten",
+}
+"""What to do if positions in a state topic mean nothing any more, by that topic."""
 
 
 class StartPositions(NamedTuple):
@@ -34,10 +40,10 @@ class StartPositions(NamedTuple):
 
 
 class GroupOffsets:
-    """Reads committed offsets and log ranges over connections of its own."""
+    """Reads a group's committed offsets, and log ranges, over connections of its own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._group_id = settings.app_id
+    def __init__(self, settings: Settings, group_id: str) -> None:
+        self.group_id = group_id
         self._client = AIOKafkaClient(**client_options(settings))
         self._consumer = AIOKafkaConsumer(
             **client_options(settings), enable_auto_commit=False, isolation_level="read_uncommitted"
@@ -61,8 +67,8 @@ class GroupOffsets:
         Raises:
             aiokafka.errors.KafkaError: the coordinator did not answer.
         """
-        node = await self._client.coordinator_lookup(CoordinationType.GROUP, self._group_id)
-        request = OffsetFetchRequest7(self._group_id, {topic: [partition] for topic in topics})
+        node = await self._client.coordinator_lookup(CoordinationType.GROUP, self.group_id)
+        request = OffsetFetchRequest7(self.group_id, {topic: [partition] for topic in topics})
         answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
         found = committed_offsets(answer)
         return None if found is None else {topic: offset for (topic, _), offset in found.items()}
@@ -85,8 +91,54 @@ def goes_beyond(positions: Mapping[str, int], others: Mapping[str, int], topics:
     return any(positions.get(topic, 0) > others.get(topic, 0) for topic in topics)
 
 
+def start_positions(
+    committed: Mapping[str, int],
+    marker: PositionMarker | None,
+    ranges: Mapping[str, tuple[int, int]],
+    cluster: ClusterInfo,
+    partition: int,
+    state_topic: str = NOTIFIER_STATE,
+) -> StartPositions:
+    """Return where to read each topic on, raised to the log's start where retention removed unread records.
+
+    A topic without any position is read from its log's start, and nothing counts as lost. `state_topic`
+    holds the marker.
+
+    Raises:
+        TopicError: another cluster, a topic created anew, or a log that ends below its position.
+    """
+    marked, cure = marked_positions(marker), _CURES[state_topic]
+    if marker is not None:
+        if marker.cluster_id != cluster.cluster_id:
+            raise TopicError(
+                f"{state_topic}-{partition} was written for cluster {marker.cluster_id}, "
+                f"this is {cluster.cluster_id}; {cure}"
+            )
+        for place in marker.positions:
+            known = cluster.topics.get(place.topic)
+            if known is not None and known.topic_id != place.topic_id:
+                raise TopicError(
+                    f"topic {place.topic} was deleted and created anew since partition {partition} "
+                    f"was last processed; {cure}"
+                )
+    positions: dict[str, int] = {}
+    lost: dict[str, int] = {}
+    for topic, (first, end) in ranges.items():
+        is_known = topic in committed or topic in marked
+        position = max(committed.get(topic, 0), marked.get(topic, 0))
+        if position > end:
+            raise TopicError(
+                f"{topic}-{partition} ends at offset {end}, but offset {position} was processed: "
+                f"records were lost; {cure}"
+            )
+        positions[topic] = max(position, first)
+        if is_known and first > position:
+            lost[topic] = first - position
+    return StartPositions(positions, lost)
+
+
 def not_done(batches: Sequence[RecordBatch], positions: Mapping[str, int]) -> list[RecordBatch]:
-    """Return what of `batches` lies at or after these positions.
+    """Return what of `batches` lies at or after the next offsets of their topics.
 
     Raises:
         StandstillError: records between the position and a batch were never seen.
@@ -106,47 +158,3 @@ def not_done(batches: Sequence[RecordBatch], positions: Mapping[str, int]) -> li
         rest.append(batch.since(position))
         reached[batch.topic] = batch.next_offset
     return rest
-
-
-def start_positions(
-    committed: Mapping[str, int],
-    marker: PositionMarker | None,
-    ranges: Mapping[str, tuple[int, int]],
-    cluster: ClusterInfo,
-    partition: int,
-) -> StartPositions:
-    """Return where to read each topic on, raised to the log's start where retention removed unread records.
-
-    A topic without any position is read from its log's start, and nothing counts as lost.
-
-    Raises:
-        TopicError: another cluster, a topic created anew, or a log that ends below its position.
-    """
-    marked = marked_positions(marker)
-    if marker is not None:
-        if marker.cluster_id != cluster.cluster_id:
-            raise TopicError(
-                f"notifier.state-{partition} was written for cluster {marker.cluster_id}, "
-                f"this is {cluster.cluster_id}; {CURE}"
-            )
-        for place in marker.positions:
-            known = cluster.topics.get(place.topic)
-            if known is not None and known.topic_id != place.topic_id:
-                raise TopicError(
-                    f"topic {place.topic} was deleted and created anew since partition {partition} "
-                    f"was last processed; {CURE}"
-                )
-    positions: dict[str, int] = {}
-    lost: dict[str, int] = {}
-    for topic, (first, end) in ranges.items():
-        is_known = topic in committed or topic in marked
-        position = max(committed.get(topic, 0), marked.get(topic, 0))
-        if position > end:
-            raise TopicError(
-                f"{topic}-{partition} ends at offset {end}, but offset {position} was processed: "
-                f"records were lost; {CURE}"
-            )
-        positions[topic] = max(position, first)
-        if is_known and first > position:
-            lost[topic] = first - position
-    return StartPositions(positions, lost)

@@ -1,5 +1,5 @@
-"""Publishing: events and consent requests to their topics, acknowledged by all replicas, each key in its
-partition.
+"""Publishing: events, consent requests and links to their topics, acknowledged by all replicas, each key in
+its partition.
 
 Knows no file and no format: a `Source` says what to send and when (`formats/production.py` is one).
 Imports `wire`, `admin` and `connection`. Read next: `streams/formats/production.py`.
@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,12 +18,13 @@ from aiokafka import AIOKafkaProducer
 
 from streams.core.consent import ConsentRequest
 from streams.core.events import Event
+from streams.core.links import link_before
 from streams.kafka.admin import require_topics
 from streams.kafka.connection import client_options, our_error, our_errors
 from streams.settings import Settings
-from streams.wire.codec import encode_consent_request, encode_event
+from streams.wire.codec import encode_consent_request, encode_event, encode_link_request
 from streams.wire.partition import partition_of
-from streams.wire.topics import CONSENT_REQUESTS
+from streams.wire.topics import CONSENT_REQUESTS, LINK_REQUESTS
 
 Headers = Sequence[tuple[str, bytes]]
 Clock = Callable[[], int]
@@ -33,6 +35,7 @@ _MAX_BATCH_BYTES = 256 * 1024
 _MAX_REQUEST_BYTES = 2 * 1024 * 1024  # what an event topic takes: a value too large for us is refused by us
 _YIELD_EVERY = 256  # the sender shares our loop and needs its turn
 _LEAST_SLEEP_S = 0.002
+_LINKED_AT_ONCE = 5_000
 
 
 class Source(Protocol):
@@ -134,6 +137,20 @@ class Publisher:
             headers = ((EVENT_ID_HEADER, value.event_id.encode()),)
             await self.send_bytes(topic, value.subject.encode(), encode_event(value), headers)
 
+    async def send_linked(self, grants: Iterable[ConsentRequest]) -> int:
+        """Send grants, each after the link that it needs is acknowledged; return how many, acknowledged."""
+        sent, left = 0, iter(grants)
+        while some := list(islice(left, _LINKED_AT_ONCE)):
+            for grant in some:
+                if (link := link_before(grant)) is not None:
+                    await self.send_bytes(LINK_REQUESTS, link.channel_ref.encode(), encode_link_request(link))
+            await self.flush()
+            for grant in some:
+                await self.send(CONSENT_REQUESTS, grant)
+            sent += len(some)
+        await self.flush()
+        return sent
+
     async def send_bytes(
         self, topic: str, key: bytes | None, value: bytes | None, headers: Headers = ()
     ) -> None:
@@ -183,7 +200,7 @@ async def publish(
     progress: Callable[[int], None] | None = None,
     clock: Clock | None = None,
 ) -> PublishReport:
-    """Publish a source: its grants first, acknowledged, then its items, each when it is due.
+    """Publish a source: its grants first, linked and acknowledged, then its items, each when it is due.
 
     Args:
         settings: where Kafka is.
@@ -197,12 +214,8 @@ async def publish(
     """
     now = clock or wall_ms
     begun = time.monotonic()
-    async with Publisher(settings, {*source.topics, CONSENT_REQUESTS}) as publisher:
-        granted = 0
-        for request in source.grants(now()):
-            await publisher.send(CONSENT_REQUESTS, request)
-            granted += 1
-        await publisher.flush()
+    async with Publisher(settings, {*source.topics, CONSENT_REQUESTS, LINK_REQUESTS}) as publisher:
+        granted = await publisher.send_linked(source.grants(now()))
         pace = _Pace(rate)
         for sent, (due, topic, value) in enumerate(source.items(now()), start=1):
             await pace.wait()

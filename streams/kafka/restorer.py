@@ -4,7 +4,7 @@ Goes on where the store stands; whether everything was there to be read is check
 partition number can be open any more. May import kernel. Read next: `partition_owner.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from streams.errors import OutcomeUnknownError
 from streams.failpoints import reach
@@ -12,12 +12,12 @@ from streams.kafka.partition_store import ChangelogPositions, PartitionStore
 from streams.kafka.positions import marked_positions
 from streams.kafka.restore import read_to_end
 from streams.kafka.worker_connections import Connections
-from streams.kernel.recent_requests import WINDOW
+from streams.kernel.recent_requests import WINDOW, RecentRequests
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, CONSENT_STATE, NOTIFIER_STATE
 
 MOST_LOOK = 64 * WINDOW
-"""Offsets of `consent.results` that are read at most."""
+"""Offsets of a topic of answers that are read at most."""
 
 
 class Restorer:
@@ -65,12 +65,7 @@ class Restorer:
         read = {CONSENT_STATE: known.consents, NOTIFIER_STATE: known.states}
         read[CONSENT_RESULTS] = known.answers or 0
         ranges = await self._shared.offsets.ranges(tuple(read), self._partition)
-        for topic, position in read.items():
-            if position < ranges[topic][1]:
-                raise OutcomeUnknownError(
-                    f"{topic}-{self._partition} can be read to offset {position} of {ranges[topic][1]}: "
-                    "a transaction there has no end, see docs/operations.md (End markers that Kafka lost)"
-                )
+        check_read(read, ranges, self._partition)
 
     async def _read_answers(self, store: PartitionStore) -> int:
         """Read which requests were answered, from where the store stands or as far back as it matters."""
@@ -78,13 +73,9 @@ class Restorer:
         if known is not None:
             return (await self._read(CONSENT_RESULTS, known, take))[0]
         needed = marked_positions(store.marker).get(CONSENT_REQUESTS, 0) - WINDOW
-        look = WINDOW
-        while True:  # answers stand between the marks of transactions, and what was aborted
-            position, count = await self._read(CONSENT_RESULTS, -look, take)
-            first = store.recent.first_offset
-            if count < look or look >= MOST_LOOK or (first is not None and first <= needed):
-                return position
-            look *= 8
+        return await read_answers(
+            lambda start: self._read(CONSENT_RESULTS, start, take), store.recent, needed
+        )
 
     async def _read(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> tuple[int, int]:
         """Read from `start` on, see `read_to_end`; return where it ended and how many offsets there were."""
@@ -99,3 +90,37 @@ class Restorer:
 
         end = await read_to_end(self._shared.settings, topic, self._partition, start, take, progress)
         return end, offsets
+
+
+async def read_answers(
+    read: Callable[[int], Awaitable[tuple[int, int]]], recent: RecentRequests, needed: int
+) -> int:
+    """Read which requests were answered, as far back as it matters; return where reading ended.
+
+    Args:
+        read: reads so many offsets before the end (a negative number) into `recent`; returns where it ended
+            and how many offsets there were.
+        recent: what is known of the answers.
+        needed: offset of the first request whose answer matters.
+    """
+    look = WINDOW
+    while True:  # answers stand between the marks of transactions, and what was aborted
+        position, count = await read(-look)
+        first = recent.first_offset
+        if count < look or look >= MOST_LOOK or (first is not None and first <= needed):
+            return position
+        look *= 8
+
+
+def check_read(read: Mapping[str, int], ranges: Mapping[str, tuple[int, int]], partition: int) -> None:
+    """Check that each topic was read to its end, which nobody but the owner moves on.
+
+    Raises:
+        OutcomeUnknownError: a transaction of a producer id that this partition number has no more.
+    """
+    for topic, position in read.items():
+        if position < ranges[topic][1]:
+            raise OutcomeUnknownError(
+                f"{topic}-{partition} can be read to offset {position} of {ranges[topic][1]}: "
+                "a transaction there has no end, see docs/operations.md (End markers that Kafka lost)"
+            )

@@ -1,16 +1,42 @@
-"""Turns a committed result into the numbers that the observer takes.
+"""Turns a committed result, and what was lost, into the numbers that the observer takes.
 
 May import kernel and core. Read next: `observer.py`.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from streams.core.codes import ConsentOutcome, Fate, Reason, RefusalReason
 from streams.kafka.observer import Observer
+from streams.kafka.positions import StartPositions
 from streams.kernel.batch_result import BatchResult, Counts
 from streams.kernel.fold_batch import FoldResult
 from streams.kernel.record_batch import RecordBatch
+
+log = logging.getLogger(__name__)
+
+
+class LostRecords:
+    """Tells once of records of a partition number that retention deleted before anybody read them."""
+
+    def __init__(self, observer: Observer, partition: int) -> None:
+        self._observer = observer
+        self._partition = partition
+        self._told: dict[str, int] = {}
+
+    def tell(self, start: StartPositions) -> None:
+        """Tell of what is lost at this start and was not told before. Never raises."""
+        for topic, count in start.lost.items():
+            position = start.positions[topic]
+            if self._told.get(topic) != position:
+                self._told[topic] = position
+                self._observer.lost(topic, count)
+                log.error(
+                    "%s-%d: %d offsets up to %d were deleted before they were read: their records are lost; "
+                    "retention is shorter than the time that no worker ran",
+                    topic, self._partition, count, position,
+                )  # fmt: skip
 
 
 def tell_merged(

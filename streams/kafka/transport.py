@@ -19,13 +19,6 @@ from typing import Any, NamedTuple, cast
 
 import aiokafka
 from aiokafka import TopicPartition
-from aiokafka.errors import (
-    IllegalGenerationError,
-    RebalanceInProgressError,
-    UnknownMemberIdError,
-    for_code,
-)
-from aiokafka.protocol.group import HeartbeatRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -34,13 +27,13 @@ from mode.utils.futures import maybe_async
 
 from streams.failpoints import reach
 from streams.kafka.connection import client_options
+from streams.kafka.membership import is_member
 from streams.kernel.record_batch import RecordBatch
 
 PARTITION_FETCH_BYTES = 4 << 20
 PREFETCH_BACKOFF_S = 0.01  # aiokafka holds a node's next fetch back this long while fetched records wait
 SHORT_POLL_S = 0.02
 IDLE_POLL_S = 1.0
-_NO_MEMBER = (IllegalGenerationError, UnknownMemberIdError)
 
 
 class Fetched(NamedTuple):
@@ -148,14 +141,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         Raises:
             aiokafka.errors.KafkaError: it did not answer, or is another broker by now.
         """
-        group = self._ensure_consumer()._coordinator  # noqa: SLF001  # aiokafka tells nobody what it knows
-        answer = await group._send_req(HeartbeatRequest(group.group_id, group.generation, group.member_id))  # noqa: SLF001  # as above
-        error = for_code(answer.error_code)
-        if error in _NO_MEMBER:
-            return False
-        if answer.error_code and error is not RebalanceInProgressError:  # it lasts until this member joins
-            raise error
-        return True
+        return await is_member(self._ensure_consumer())
 
     def fetched_highwater(self, tp: TopicPartition) -> int | None:
         """Return the end offset that the last fetch told, None if there was none."""

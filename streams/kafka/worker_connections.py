@@ -53,7 +53,7 @@ class Connections:
         self.partitions = cluster.topics[CONSENT_REQUESTS].partitions
         self.watermarks = HighWatermarks(settings)
         self.requests = ConsentReader(settings)
-        self.offsets = GroupOffsets(settings)
+        self.offsets = GroupOffsets(settings, settings.app_id)
         self.turn = asyncio.Lock()
         self.breaker = DeadLetterBreaker(settings.dead_letter_percent, settings.dead_letter_window_records)
 

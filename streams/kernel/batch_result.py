@@ -12,7 +12,9 @@ from typing import Any, TypeVar
 
 from streams.core.codes import Fate, Kind, Reason
 from streams.core.subject_state import SubjectState
+from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import DecisionRow, InputRange, OffsetRun
+from streams.wire.headers import dead_letter_headers
 
 HeaderList = list[tuple[str, bytes]]
 Counts = dict[tuple[Fate, Reason | None, Kind | None], int]
@@ -44,6 +46,12 @@ class DeadLetter:
     headers: HeaderList
     reason: Reason
     value: bytes | None = None
+
+
+def dead_letter(batch: RecordBatch, index: int, reason: Reason) -> DeadLetter:
+    """Return the dead letter of a request, without its value. Never raises."""
+    headers = dead_letter_headers(batch.topic, batch.partition, batch.offset(index), reason)
+    return DeadLetter(batch.key(index), headers, reason)
 
 
 @dataclass(frozen=True, slots=True)

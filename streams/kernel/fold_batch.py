@@ -15,12 +15,11 @@ from streams.core.fold import MAX_WORD_CHARS, FoldOutcome, fold
 from streams.core.policy import Policy
 from streams.core.pseudonyms import evidence_pseudonym
 from streams.core.terms import KNOWN_PURPOSES
-from streams.kernel.batch_result import DeadLetter
-from streams.kernel.recent_requests import WINDOW, RecentRequests, digest
+from streams.kernel.batch_result import DeadLetter, dead_letter
+from streams.kernel.recent_requests import RecentRequests, comes_again
 from streams.kernel.record_batch import RecordBatch
 from streams.wire.codec import ConsentResult, Evidence, EvidenceKind, decode_consent_request
 from streams.wire.frame import SCHEMA_ID_HEADER
-from streams.wire.headers import dead_letter_headers
 from streams.wire.partition import partition_of
 
 
@@ -90,13 +89,13 @@ def _fold_one(
 ) -> None:
     offset = batch.offset(index)
     if not key:
-        _dead_letter(batch, index, Reason.NO_KEY, result)
+        result.dead_letters.append(dead_letter(batch, index, Reason.NO_KEY))
         return
     value = batch.value(index)
     request = None if value is None else decode_consent_request(value, batch.header(index, SCHEMA_ID_HEADER))
     subject = key.decode("utf-8", "replace")
     if partition_of(key, partitions) != batch.partition:
-        _dead_letter(batch, index, Reason.MISROUTED, result)
+        result.dead_letters.append(dead_letter(batch, index, Reason.MISROUTED))
         refusal = RefusalReason.MISROUTED
         result.answers.append(
             (
@@ -127,7 +126,8 @@ def _fold_one(
         offset,
         policy,
         fresh_salt,
-        is_replayed=request is not None and _is_replayed(key, request.request_id, offset, view, result),
+        is_replayed=request is not None
+        and comes_again(key, request.request_id, offset, view.recent, result.seen),
     )
     reason = RefusalReason.SUBJECT_MISMATCH if is_mismatch else outcome.reason
     result.evidence.append(
@@ -161,16 +161,6 @@ def _fold_one(
             ),
         )
     )
-
-
-def _is_replayed(key: bytes, request_id: str, offset: int, view: ConsentView, result: FoldResult) -> bool:
-    """Tell whether a request was answered lately, or in this run of requests; note that it is."""
-    if not request_id:
-        return False
-    request = digest(key, request_id)
-    at = result.seen.get(request)
-    result.seen[request] = offset
-    return offset - at <= WINDOW if at is not None else view.recent.knows(request, offset)
 
 
 def _evidence(
@@ -208,8 +198,3 @@ def _evidence(
         None if asked is None else asked.notice_id[:MAX_WORD_CHARS],
         None if asked is None else asked.notice_hash[:MAX_WORD_CHARS],
     )
-
-
-def _dead_letter(batch: RecordBatch, index: int, reason: Reason, result: FoldResult) -> None:
-    headers = dead_letter_headers(batch.topic, batch.partition, batch.offset(index), reason)
-    result.dead_letters.append(DeadLetter(batch.key(index), headers, reason))

@@ -1,8 +1,9 @@
-"""Which consent requests were answered lately: one that comes twice brings nothing back the second time.
+"""Which requests were answered lately, of consents or links: one that comes twice brings nothing back.
 
 A producer that repeats itself, or an operator who sends a file again, must not bring back what was revoked
-meanwhile. The answers are read back from `consent.results`; of a request only a digest is kept. Imports
-`wire` for the two fields of an answer. Source: docs/rules.md section 8. Read next: `fold_batch.py`.
+meanwhile. The answers are read back from `consent.results` (`link.results`); of a request only a digest is
+kept. Imports `wire` for the two fields of an answer. Source: docs/rules.md sections 8 and 9. Read next:
+`fold_batch.py`.
 """
 
 from hashlib import blake2b
@@ -12,7 +13,7 @@ from streams.wire.frame import FRAME_BYTES
 from streams.wire.varint import UndecodableError, read_size
 
 WINDOW = 10_000
-"""Offsets of `consent.requests` before a request in which an earlier one counts; rules.md says so."""
+"""Offsets of the requests' topic before a request in which an earlier one counts; rules.md says so."""
 DIGEST_BYTES = 16
 
 
@@ -46,7 +47,7 @@ class RecentRequests:
             self._answered = {one: at for one, at in self._answered.items() if at > offset - WINDOW}
 
     def load(self, batch: RecordBatch) -> None:
-        """Take in a run of `consent.results` records in log order; what cannot be read is nobody's."""
+        """Take in a run of answers, of consents or links, in log order; what cannot be read is nobody's."""
         for key, value in zip(batch.keys, batch.values, strict=True):
             try:
                 request_id, offset = _first_and_last(value or b"")
@@ -55,6 +56,18 @@ class RecentRequests:
             self.first_offset = offset if self.first_offset is None else min(offset, self.first_offset)
             if request_id:
                 self.note(digest(key or b"", request_id), offset)
+
+
+def comes_again(
+    key: bytes, request_id: str, offset: int, recent: RecentRequests, seen: dict[bytes, int]
+) -> bool:
+    """Tell whether a request was answered lately, or is one of `seen` (offsets by digest); note it there."""
+    if not request_id:
+        return False
+    request = digest(key, request_id)
+    at = seen.get(request)
+    seen[request] = offset
+    return offset - at <= WINDOW if at is not None else recent.knows(request, offset)
 
 
 def _first_and_last(value: bytes) -> tuple[str, int]:

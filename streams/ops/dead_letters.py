@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaProducer
 from joserfc.jwk import OKPKey
 
-from streams.core.codes import ConsentAction, Reason
+from streams.core.codes import ConsentAction, LinkAction, Reason
 from streams.core.pseudonyms import SALT_BYTES, evidence_pseudonym
 from streams.errors import CheckFailedError
 from streams.kafka.admin import require_topics
@@ -31,10 +31,11 @@ from streams.wire.codec import (
     EvidenceKind,
     decode_consent_request,
     decode_consent_state,
+    decode_link_request,
     encode_evidence,
 )
 from streams.wire.partition import partition_of
-from streams.wire.topics import CONSENT_EVIDENCE, CONSENT_REQUESTS, DEAD_LETTERS, EVENT_TOPICS
+from streams.wire.topics import CONSENT_EVIDENCE, CONSENT_REQUESTS, DEAD_LETTERS, EVENT_TOPICS, LINK_REQUESTS
 
 REPLAYED_HEADER = "notifier.replayed"
 """On dead letters: a mark that the record it names was sent again."""
@@ -43,6 +44,7 @@ REPLAY_HEADER = "notifier.replay-of"
 MAX_RECORD_BYTES = 4 << 20
 RECORDS_PER_TRANSACTION = 500
 
+_SOURCES = (*EVENT_TOPICS, CONSENT_REQUESTS, LINK_REQUESTS)
 _NEVER = {
     Reason.NO_KEY.name: "it has no key, so it is of no subject",
     Reason.TOMBSTONE.name: "it has no value",
@@ -277,12 +279,15 @@ async def _plan_one(
         if found is None or not found.key or found.value is None or key is None:
             return Plan(letter, None, "the record is not kept any more")
         original = Original(found.key, unseal(key, found.value), ())
-    if letter.source.topic == CONSENT_REQUESTS and not _only_takes_back(original.value):
+    if letter.source.topic not in EVENT_TOPICS and not _only_takes_back(letter.source.topic, original.value):
         return Plan(letter, None, "a grant is not sent again by others: ask who made it to make it anew")
     return Plan(letter, original, None)
 
 
-def _only_takes_back(value: bytes) -> bool:
+def _only_takes_back(topic: str, value: bytes) -> bool:
+    if topic == LINK_REQUESTS:
+        link = decode_link_request(value)
+        return link is not None and link.action in (LinkAction.UNLINK, LinkAction.FORGET)
     request = decode_consent_request(value)
     return request is not None and request.action in (ConsentAction.REVOKE, ConsentAction.ERASE)
 
@@ -303,7 +308,7 @@ async def _leave_evidence(settings: Settings, letter: Letter, actor: str) -> Non
 def _source(headers: dict[str, bytes]) -> Position | None:
     parts = (headers.get(f"__streams.errors.{name}", b"") for name in ("topic", "partition", "offset"))
     found = parse_position(b"/".join(parts).decode("utf-8", "replace"))
-    return found if found is not None and found.topic in (*EVENT_TOPICS, CONSENT_REQUESTS) else None
+    return found if found is not None and found.topic in _SOURCES else None
 
 
 def _letter(record: Record, source: Position, is_replayed: bool) -> Letter:

@@ -1,7 +1,7 @@
 """Everything that is kept of one person and one subject, for the person: access and portability.
 
-Consents, evidence, what was decided and what was sent; nothing of other holders. Imports `consent_states`,
-`topic_reader`, `receipts`, wire and core. Read next: `streams/cli/consent.py`.
+Consents, links, evidence, what was decided and what was sent; nothing of other holders. Imports
+`consent_states`, `links`, `topic_reader`, `receipts`, wire and core. Read next: `streams/cli/consent.py`.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from streams.core.pseudonyms import evidence_pseudonym, subject_pseudonym, user_
 from streams.kafka.admin import require_topics
 from streams.ops.consent_states import consent_values
 from streams.ops.explain import MEANINGS
+from streams.ops.links import link_json, links_naming
 from streams.ops.receipts import instant
 from streams.ops.topic_reader import Progress, Record, open_reader
 from streams.settings import Settings
@@ -66,6 +67,7 @@ async def export(
         "subject": subject,
         "user_id": user_id,
         "consents": None if state is None else consent_json(state)["holders"],
+        "links": [link_json(one, subject) for one in await links_naming(settings, subject, user_id)],
         "evidence": await _evidence(settings, subject, user_id, salt, since),
         "decisions": [_row_json(at, row) for at, row in rows],
         "sent": await _sent(settings, user_id, told),

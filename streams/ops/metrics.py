@@ -19,7 +19,7 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from streams import __version__
-from streams.core.codes import ConsentOutcome, Fate, Kind, Reason, RefusalReason
+from streams.core.codes import ConsentOutcome, Fate, Kind, LinkAction, Reason, RefusalReason
 from streams.core.project import FREE_TEXTS
 
 NO_REASON = "NONE"
@@ -158,6 +158,18 @@ TABLE: tuple[MetricSpec, ...] = (
         "Consent requests folded, accepted or refused.",
     ),
     MetricSpec(
+        "notifier_link_requests_total",
+        "counter",
+        ("action", "outcome"),
+        "Link requests folded, accepted or refused.",
+    ),
+    MetricSpec(
+        "notifier_link_revocations_total",
+        "counter",
+        (),
+        "Revocations of consents that unlinks wrote to consent.requests.",
+    ),
+    MetricSpec(
         "notifier_rebalances_total",
         "counter",
         (),
@@ -285,6 +297,15 @@ class Metrics:
         labels = (_known(outcome, ConsentOutcome), _known(reason, RefusalReason))
         self._counters["notifier_consent_requests_total"].labels(*labels).inc(count)
 
+    def link(self, action: str, outcome: str, count: int) -> None:
+        """Count folded link requests; names are those of LinkAction and ConsentOutcome."""
+        labels = (_known(action, LinkAction), _known(outcome, ConsentOutcome))
+        self._counters["notifier_link_requests_total"].labels(*labels).inc(count)
+
+    def link_revocations(self, n: int) -> None:
+        """Count revocations that unlinks wrote."""
+        self._counters["notifier_link_revocations_total"].inc(n)
+
     def rebalance(self) -> None:
         """Count a rebalance."""
         self._counters["notifier_rebalances_total"].inc()
@@ -362,7 +383,8 @@ def as_markdown() -> str:
             *rows,
             "",
             "Values of `fate` and of a decision's `outcome` are those of `Fate`, of `reason` those of",
-            "`Reason` or (of consent requests) `RefusalReason`, of `kind` those of `Kind`, all in",
+            "`Reason` or (of consent requests) `RefusalReason`, of `kind` those of `Kind`, of a link",
+            "request's `action` and `outcome` those of `LinkAction` and `ConsentOutcome`, all in",
             "`streams/core/codes.py`;",
             f"`{NO_REASON}` stands for no reason. `process_*` beside these are Prometheus' own.",
             "",

@@ -144,7 +144,7 @@ class SnapshotFolder:
         latest = subjects = 0
         with _opened(partial) as database:
             database.executescript(_TABLES)
-            offsets = GroupOffsets(settings)
+            offsets = GroupOffsets(settings, settings.app_id)
             await offsets.start()
             try:
                 for partition in range(partitions):

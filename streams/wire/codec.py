@@ -2,7 +2,8 @@
 
 What comes from outside (events, consent requests) is read into a value or a reason and never raises; what
 only we write (notifications, states, decisions) raises UndecodableError when it is broken. Read next:
-`event_codec.py`, `consent_codec.py`, `evidence_codec.py`, `decision_codec.py`, `state_codec.py`.
+`event_codec.py`, `consent_codec.py`, `link_codec.py`, `evidence_codec.py`, `decision_codec.py`,
+`state_codec.py`.
 """
 
 from streams.wire.consent_codec import (
@@ -28,6 +29,15 @@ from streams.wire.decision_codec import (
 from streams.wire.event_codec import decode_event, decode_notification, encode_event, encode_notification
 from streams.wire.evidence_codec import Evidence, EvidenceKind, decode_evidence, encode_evidence
 from streams.wire.frame import SCHEMA_ID_HEADER
+from streams.wire.link_codec import (
+    LinkResult,
+    decode_link_request,
+    decode_link_result,
+    decode_link_state,
+    encode_link_request,
+    encode_link_result,
+    encode_link_state,
+)
 from streams.wire.state_codec import (
     PositionMarker,
     TopicPosition,
@@ -47,6 +57,7 @@ __all__ = [
     "EvidenceKind",
     "FateCount",
     "InputRange",
+    "LinkResult",
     "OffsetRun",
     "PositionMarker",
     "TopicPosition",
@@ -57,6 +68,9 @@ __all__ = [
     "decode_decision_batch",
     "decode_event",
     "decode_evidence",
+    "decode_link_request",
+    "decode_link_result",
+    "decode_link_state",
     "decode_notification",
     "decode_position_marker",
     "decode_subject_state",
@@ -67,6 +81,9 @@ __all__ = [
     "encode_decision_row",
     "encode_event",
     "encode_evidence",
+    "encode_link_request",
+    "encode_link_result",
+    "encode_link_state",
     "encode_notification",
     "encode_position_marker",
     "encode_subject_state",

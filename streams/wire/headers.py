@@ -19,7 +19,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 _MESSAGES: dict[Reason, str] = {
     Reason.NO_KEY: "the record has no key, so it is of no subject",
     Reason.MISROUTED: "the key belongs to another partition: the producer's partitioner is not murmur2",
-    Reason.SUBJECT_MISMATCH: "the value's subject is not the record key",
+    Reason.SUBJECT_MISMATCH: "the value's subject, or channel, is not the record key",
     Reason.UNDECODABLE: "the value is not framed Avro of its schema",
     Reason.UNKNOWN_SCHEMA: "the value names a schema that is not one of its topic's",
     Reason.TOO_LARGE: "the value is over 1 MiB",

@@ -18,6 +18,9 @@ CONSENT_REQUESTS = "consent.requests"
 CONSENT_STATE = "consent.state"
 CONSENT_RESULTS = "consent.results"
 CONSENT_EVIDENCE = "consent.evidence"
+LINK_REQUESTS = "link.requests"
+LINK_STATE = "link.state"
+LINK_RESULTS = "link.results"
 NOTIFIER_STATE = "notifier.state"
 DELIVERY = "messenger-delivery"
 DECISIONS = "notifier.decisions"
@@ -28,7 +31,7 @@ EVENT_TOPICS: tuple[str, ...] = (BANK_TRANSACTIONS, BANK_BALANCES, BANK_SECURITY
 `core.events.EVENT_TYPES`.
 """
 
-Space = Literal["subject", "recipient"]
+Space = Literal["subject", "channel", "recipient"]
 """Topics of one space have the same number of partitions, and partition P of each belongs to one task."""
 
 _HOUR_MS = 3_600_000
@@ -114,6 +117,29 @@ TOPICS: tuple[Topic, ...] = (
         _config(
             cleanup_policy="delete", retention_ms=3 * 365 * _DAY_MS, message_timestamp_type="LogAppendTime"
         ),
+    ),
+    # As consent requests: an unlink counts from the broker's clock, and what was answered counts once.
+    Topic(
+        LINK_REQUESTS,
+        "channel",
+        "channel",
+        ("link_request",),
+        _config(cleanup_policy="delete", retention_ms=35 * _DAY_MS, message_timestamp_type="LogAppendTime"),
+    ),
+    Topic(
+        LINK_STATE,
+        "channel",
+        "channel, or a reserved key for the position marker",
+        ("link_state", "position_marker"),
+        _CHANGELOG,
+        is_internal=True,
+    ),
+    Topic(
+        LINK_RESULTS,
+        "channel",
+        "channel",
+        ("link_result",),
+        _config(cleanup_policy="delete", retention_ms=35 * _DAY_MS),
     ),
     Topic(
         NOTIFIER_STATE,

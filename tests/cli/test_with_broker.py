@@ -134,7 +134,7 @@ def test_an_unopened_event_is_found_by_the_id_in_its_header(
 def test_a_consent_request_is_stored_though_no_worker_answers(
     topics: str, notifier: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.cli.consent_desk.ANSWER_WAIT_S", 0.5)
+    monkeypatch.setattr("streams.cli.asking.ANSWER_WAIT_S", 0.5)
     address = ("--kafka", topics)
     waited = notifier("consent", "revoke", "bank:1", *address)
     assert waited.code == 1

@@ -175,6 +175,25 @@ def request(subject: str, action: str, user_id: str | None = "user-1", **fields:
     )
 
 
+def link_request(
+    channel: str, action: str, user_id: str | None = None, subjects: Sequence[str] = (), **fields: Any
+) -> bytes:
+    """Return a request about a channel's link with an id of its own, unless `fields` say otherwise."""
+    return encode(
+        "link_request",
+        {
+            "request_id": f"{action}-{channel}-{time.monotonic_ns()}",
+            "channel_ref": channel,
+            "user_id": user_id,
+            "action": action,
+            "subjects": list(subjects),
+            "requested_at": now_ms(),
+            "requested_by": "CHANNEL",
+            **fields,
+        },
+    )
+
+
 def acknowledged(producer: Producer, topic: str, records: Iterable[tuple[str, bytes | None]]) -> None:
     """Send records and return when every one was acknowledged."""
     failed: list[Any] = []

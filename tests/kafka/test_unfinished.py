@@ -70,7 +70,7 @@ async def visible(settings: Settings, topic: str) -> list[bytes]:
 
 
 async def committed(settings: Settings) -> dict[str, int] | None:
-    offsets = GroupOffsets(settings)
+    offsets = GroupOffsets(settings, settings.app_id)
     await offsets.start()
     try:
         return await offsets.committed([BANK_TRANSACTIONS], PARTITION)

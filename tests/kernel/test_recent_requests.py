@@ -2,10 +2,10 @@
 
 import pytest
 
-from streams.core.codes import ConsentAction, ConsentOutcome
+from streams.core.codes import ConsentAction, ConsentOutcome, LinkAction
 from streams.kernel.recent_requests import WINDOW, RecentRequests, digest
 from streams.kernel.record_batch import RecordBatch
-from streams.wire.codec import ConsentResult, encode_consent_result
+from streams.wire.codec import ConsentResult, LinkResult, encode_consent_result, encode_link_result
 
 KEY = b"bank:1"
 ONE = digest(KEY, "one")
@@ -79,3 +79,12 @@ def test_an_answer_that_cannot_be_read_is_nobodys(value: bytes | None) -> None:
     recent.load(answers(value))
     assert not recent._answered
     assert recent.first_offset is None
+
+
+@pytest.mark.parametrize("revoked", [0, 64, 256])
+def test_answers_to_link_requests_are_read_back_as_well(revoked: int) -> None:
+    recent, outcome = RecentRequests(), ConsentOutcome.ACCEPTED
+    made = LinkResult("one", "psid:1", LinkAction.UNLINK, outcome, None, revoked, 8_192)
+    recent.load(answers(encode_link_result(made)))
+    assert recent.knows(ONE, 8_193)
+    assert recent.first_offset == 8_192

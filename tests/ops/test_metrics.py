@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.core.codes import ConsentOutcome, Fate, Kind, Reason, RefusalReason
+from streams.core.codes import ConsentOutcome, Fate, Kind, LinkAction, Reason, RefusalReason
 from streams.core.project import FREE_TEXTS
 from streams.ops.metrics import TABLE, TRANSACTION_OUTCOMES, Metrics, MetricSpec, as_markdown
 
@@ -62,6 +62,8 @@ def everything(metrics: Metrics, partitions: int, stranger: str = "") -> None:
     for outcome in [*ConsentOutcome.__members__, *strangers]:
         for refusal in [None, *RefusalReason.__members__, *strangers]:
             metrics.fold(outcome, refusal, 1)
+        for action in [*LinkAction.__members__, *strangers]:
+            metrics.link(action, outcome, 1)
     for field in [*FREE_TEXTS, "UNKNOWN", *strangers]:
         metrics.masked(field, 1)
 
@@ -112,6 +114,8 @@ def test_transactions_folds_rebalances_and_dead_letters_are_counted() -> None:
     metrics.barrier_wait(3, 0.004)
     metrics.fold("REFUSED", "NO_USER", 2)
     metrics.fold("ACCEPTED", None, 3)
+    metrics.link("UNLINK", "ACCEPTED", 2)
+    metrics.link_revocations(5)
     metrics.rebalance()
     metrics.misrouted(4)
     metrics.masked("location", 2)
@@ -123,6 +127,8 @@ def test_transactions_folds_rebalances_and_dead_letters_are_counted() -> None:
     assert seen["notifier_barrier_wait_seconds_bucket", ("0.005",)] == 1
     assert seen["notifier_consent_requests_total", ("REFUSED", "NO_USER")] == 2
     assert seen["notifier_consent_requests_total", ("ACCEPTED", "NONE")] == 3
+    assert seen["notifier_link_requests_total", ("UNLINK", "ACCEPTED")] == 2
+    assert seen["notifier_link_revocations_total", ()] == 5
     assert seen["notifier_rebalances_total", ()] == 1
     assert seen["notifier_misrouted_records_total", ()] == 4
     assert seen["notifier_dead_letters_total", ("MISROUTED",)] == 4
@@ -168,7 +174,7 @@ def test_all_that_can_occur_at_24_partitions_stays_under_2500_series() -> None:
 
 def test_labels_are_only_those_that_are_bounded() -> None:
     assert {label for spec in TABLE for label in spec.labels} == {
-        "topic", "partition", "fate", "reason", "outcome", "kind", "field", "version", "python",
+        "topic", "partition", "fate", "reason", "outcome", "kind", "field", "action", "version", "python",
     }  # fmt: skip
 
 

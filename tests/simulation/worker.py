@@ -125,6 +125,7 @@ class SimConnections:
         self.path = choose_path(INTERPRETED)
         self.partitions = partitions
         self.watermarks = self.requests = self.offsets = self
+        self.group_id = SETTINGS.app_id
         self.turn = asyncio.Lock()
         self.breaker = DeadLetterBreaker(100, 1000)
         self.secrets = Secrets(cluster.draw_salt)
