@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TREES := $(wildcard streams verifier tests bench tools)
 
-.PHONY: help install demo test check format bench guard chaos verify-full report-check coverage lock clean
+.PHONY: help install demo test lint check format bench guard chaos verify-full report-check coverage lock clean
 
 # show this list
 help:
@@ -45,13 +45,16 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# format, lint, types, import contracts, schemas and the fast tests, under a minute
-check: $(STAMP)
+# format, lint, types, import contracts and schemas
+lint: $(STAMP)
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "check: run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy $(TREES)
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/notifier schema check
+
+# lint and the fast tests, under a minute
+check: lint
 	@$(BIN)/python -m pytest --quiet -m "not broker and not faults and not interop and not kernel and not data" $(PYTEST_ARGS)
 
 # rewrite the sources in the one accepted format

@@ -110,6 +110,7 @@ def verify(
         if follow:
             _follow(settings, notes, port, canary_every)
         arguments = ["--group", settings.app_id, "--guarantee", settings.guarantee, "--json"]
+        arguments += ["--reminder-interval", str(settings.reminder_interval_s)]
         arguments += ["--live", str(notes)] if follow else []
         for option, paths in files.items():
             arguments += [option, *map(str, paths)] if paths else []

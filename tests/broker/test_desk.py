@@ -338,6 +338,15 @@ def test_a_live_checker_counts_what_comes_after_a_revocation_and_finds_its_canar
                 "both are found", lambda: figure(url, "notifier_notifications_after_revocation_total") == 1
             )
             assert figure(url, 'notifier_canary_leaks_total{topic="messenger-delivery"}') == 1
+            [asked, *_] = [one for one in desk.at.read("consent.requests") if one.key() == subject.encode()]
+            notice = f"consent.requests/{asked.partition()}/{asked.offset()}".encode()
+            headers = [("notifier.source", notice)]
+            producer.produce("messenger-delivery", encode("notification", forged), user, headers=headers)
+            assert producer.flush(10) == 0
+            eventually(
+                "what is told of a consent is judged, too",
+                lambda: figure(url, "notifier_notifications_after_revocation_total") == 2,
+            )
         finally:
             checker.terminate()
             assert checker.wait(20) == 0

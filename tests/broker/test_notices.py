@@ -154,3 +154,9 @@ def test_an_export_has_what_was_told_of_the_end(desk: Desk) -> None:
     exported = desk.run("consent", "export", LONG, "--user", "anna")
     sent_ids = [one["source_event_id"] for one in exported["sent"]]
     assert sorted(sent_ids) == sorted(f"{LONG}/1/P{days}D" for days in (30, 7, 1))
+
+
+def test_the_independent_checker_decides_the_same(desk: Desk) -> None:
+    found = desk.run("verify")
+    assert not [one for one in found.values() if one["violations"]]
+    assert found["I4"]["checked"] >= len(desk.told())

@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from aiokafka import TopicPartition
 
-import streams.kafka.partition_owner as owner_module
 import streams.kafka.restorer as restorer_module
 import streams.kafka.transactions as transactions_module
+import streams.kafka.unfinished as unfinished_module
 from streams.core.policy import make_policy
 from streams.errors import TornTransactionError
 from streams.kafka.breaker import DeadLetterBreaker
@@ -74,7 +74,7 @@ def install(cluster: SimCluster) -> None:
             super().__init__(message)
             cluster.needs_person = True
 
-    for module in (owner_module, transactions_module):
+    for module in (unfinished_module, transactions_module):
         setattr(module, "TornTransactionError", NotedError)  # noqa: B010  # as below
     setattr(restorer_module, "read_to_end", read_to_end)  # noqa: B010  # mypy: a module's own name
     setattr(transactions_module, "TransactionRequests", requests)  # noqa: B010  # as above
