@@ -18,7 +18,9 @@ from verifier.topics import CONNECT_S, DELIVERY, UnreachableError, reader
 
 POLL_S = 0.2
 RECORDS = 10_000
-QUIET_S = 2.0
+QUIET_S = 5.0
+SOON = {"reconnect.backoff.ms": 100, "reconnect.backoff.max.ms": 500}
+"""After a broker's restart librdkafka else waits for up to 10 s, longer than it is quiet at the end."""
 LONGEST_END_S = 30.0
 
 
@@ -29,7 +31,9 @@ def follow(
 
     A broker that is away is waited for. Raises UnreachableError when there is none at the start.
     """
-    consumer = reader(bootstrap, options, auto_offset_reset="error", enable_partition_eof=False)
+    consumer = reader(
+        bootstrap, SOON | (options or {}), auto_offset_reset="error", enable_partition_eof=False
+    )
     found = consumer.list_topics(DELIVERY, timeout=CONNECT_S).topics[DELIVERY]
     if found.error is not None:
         raise UnreachableError(f"topic {DELIVERY} at {bootstrap}: {found.error.str()}")
