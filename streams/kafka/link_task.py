@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.errors import FencedError, OutcomeUnknownError
+from streams.kafka.futures import call_on_failure
 from streams.kafka.link_owner import INPUTS, LinkOwner
 from streams.kafka.membership import check_membership, is_member
 from streams.kafka.pace import Patience
@@ -40,12 +41,7 @@ class LinkTask:
 
     def on_failure(self, receiver: Callable[[BaseException], None]) -> None:
         """Have `receiver` called with what ends the task, unless that is a call of `close`."""
-
-        def tell(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None and not self._is_closing:
-                receiver(error)
-
-        self._task.add_done_callback(tell)
+        call_on_failure(self._task, receiver, lambda: self._is_closing)
 
     @property
     def standing(self) -> Standing:

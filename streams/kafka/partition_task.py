@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 
 from streams.errors import FencedError, LateWriteError, OutcomeUnknownError
 from streams.failpoints import reach
+from streams.kafka.futures import call_on_failure
 from streams.kafka.membership import check_membership
 from streams.kafka.pace import Moment, Patience, Question, WriteLimit
 from streams.kafka.partition_owner import INPUTS, PartitionOwner
@@ -91,12 +92,7 @@ class PartitionTask:
 
     def on_failure(self, receiver: Callable[[BaseException], None]) -> None:
         """Have `receiver` called with what ends the task, unless that is a fence or a call of `close`."""
-
-        def tell(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None and not self._is_closing:
-                receiver(error)
-
-        self._task.add_done_callback(tell)
+        call_on_failure(self._task, receiver, lambda: self._is_closing)
 
     @property
     def is_saturated(self) -> bool:
