@@ -9,7 +9,7 @@ while it is open, so everything is computed before it begins. Source: docs/rules
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from aiokafka import TopicPartition
@@ -21,8 +21,7 @@ from streams.failpoints import reach
 from streams.kafka.link_store import LinkStore
 from streams.kafka.link_writes import LinkWriter
 from streams.kafka.positions import GroupOffsets, goes_beyond, marked_positions, not_done, start_positions
-from streams.kafka.restore import read_to_end
-from streams.kafka.restorer import check_read, read_answers
+from streams.kafka.restorer import PartitionReader, check_read, read_answers
 from streams.kafka.telling import LostRecords
 from streams.kafka.transactions import TransactionalProducer
 from streams.kafka.unfinished import Unfinished
@@ -58,9 +57,13 @@ class LinkOwner:
         self._store = LinkStore()
         self._tick_due_s = float("inf")
         self._positions: dict[str, int] = {}
-        self.restored = 0
-        """How many offsets were read back so far."""
+        self._reader = PartitionReader(shared.settings, partition)
         self.is_restored = False
+
+    @property
+    def restored(self) -> int:
+        """Return how many offsets were read back so far."""
+        return self._reader.restored
 
     @property
     def positions(self) -> Mapping[str, int]:
@@ -164,28 +167,15 @@ class LinkOwner:
             aiokafka.errors.KafkaError: the broker is away.
         """
         store = LinkStore()
-        links, _ = await self._read(LINK_STATE, 0, store.load)
+        links, _ = await self._reader.read(LINK_STATE, 0, store.load)
         answers = await read_answers(
-            lambda start: self._read(LINK_RESULTS, start, store.recent.load),
+            lambda start: self._reader.read(LINK_RESULTS, start, store.recent.load),
             store.recent,
             marked_positions(store.marker).get(LINK_REQUESTS, 0) - WINDOW,
         )
         ranges = await self._offsets.ranges((LINK_STATE, LINK_RESULTS), self.partition)
         check_read({LINK_STATE: links, LINK_RESULTS: answers}, ranges, self.partition)
         return store
-
-    async def _read(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> tuple[int, int]:
-        """Read from `start` on, see `read_to_end`; return where it ended and how many offsets there were."""
-        await reach("restore")
-        before = offsets = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal before, offsets
-            self.restored += done - before
-            before, offsets = done, total
-
-        end = await read_to_end(self._shared.settings, topic, self.partition, start, take, progress)
-        return end, offsets
 
     def _put_off_tick(self) -> None:
         self._tick_due_s = asyncio.get_running_loop().time() + self._shared.settings.compaction_tick_s

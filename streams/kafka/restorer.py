@@ -5,6 +5,7 @@ partition number can be open any more. May import kernel. Read next: `partition_
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from streams.errors import OutcomeUnknownError
 from streams.failpoints import reach
@@ -14,19 +15,59 @@ from streams.kafka.restore import read_to_end
 from streams.kafka.worker_connections import Connections
 from streams.kernel.recent_requests import WINDOW, RecentRequests
 from streams.kernel.record_batch import RecordBatch
+from streams.settings import Settings
 from streams.wire.topics import CONSENT_REQUESTS, CONSENT_RESULTS, CONSENT_STATE, NOTIFIER_STATE
 
 MOST_LOOK = 64 * WINDOW
 """Offsets of a topic of answers that are read at most."""
 
 
+class PartitionReader:
+    """Reads topics of one partition number to their ends; `restored` counts the offsets that were read.
+
+    Args:
+        tell: called with topic, offsets read and offsets to read after each fetch.
+    """
+
+    def __init__(
+        self, settings: Settings, partition: int, tell: Callable[[str, int, int], None] | None = None
+    ) -> None:
+        self._settings = settings
+        self._partition = partition
+        self._tell = tell
+        self.restored = 0
+
+    async def read(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> tuple[int, int]:
+        """Read from `start` on, see `read_to_end`; return where it ended and how many offsets there were."""
+        await reach("restore")
+        before = offsets = 0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal before, offsets
+            self.restored += done - before
+            before, offsets = done, total
+            if self._tell is not None:
+                self._tell(topic, done, total)
+
+        end = await read_to_end(self._settings, topic, self._partition, start, take, progress)
+        return end, offsets
+
+
 class Restorer:
-    """Reads for one partition number; `restored` counts the offsets that were read."""
+    """Reads for one partition number."""
 
     def __init__(self, shared: Connections, partition: int) -> None:
         self._shared = shared
         self._partition = partition
-        self.restored = 0
+        self._reader = PartitionReader(
+            shared.settings, partition, partial(shared.observer.restore_progress, partition)
+        )
+        self._read = self._reader.read
+
+    @property
+    def restored(self) -> int:
+        """Return how many offsets were read so far."""
+        return self._reader.restored
 
     async def restore(self, store: PartitionStore) -> None:
         """Read changelogs and answers from where the store stands to their ends.
@@ -76,20 +117,6 @@ class Restorer:
         return await read_answers(
             lambda start: self._read(CONSENT_RESULTS, start, take), store.recent, needed
         )
-
-    async def _read(self, topic: str, start: int, take: Callable[[RecordBatch], None]) -> tuple[int, int]:
-        """Read from `start` on, see `read_to_end`; return where it ended and how many offsets there were."""
-        await reach("restore")
-        before = offsets = 0
-
-        def progress(done: int, total: int) -> None:
-            nonlocal before, offsets
-            self.restored += done - before
-            before, offsets = done, total
-            self._shared.observer.restore_progress(self._partition, topic, done, total)
-
-        end = await read_to_end(self._shared.settings, topic, self._partition, start, take, progress)
-        return end, offsets
 
 
 async def read_answers(
